@@ -1,0 +1,355 @@
+//! `result.json`: what was judged, and what a report shows of it. Schema `shakedown.result/1`.
+
+use crate::{
+    event::{GeneratorReport, Phase},
+    evidence::SpanKind,
+    experiment::Source,
+    plan::RuntimeKind,
+    run::{CommitInfo, Machine},
+    time::UnixNanos,
+    verdict::Verdict,
+};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Version of `result.json`.
+pub const RESULT_SCHEMA: &str = "shakedown.result/1";
+
+/// Content of `result.json`. A pure function of the run directory, the same to the byte each time.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunResult {
+    /// [`RESULT_SCHEMA`].
+    pub schema: String,
+    /// Worst of the scenarios; never `pass` where nothing was exercised.
+    pub verdict: Verdict,
+    /// What the process exits with.
+    pub exit_code: u8,
+    /// Whether every undo succeeded.
+    pub clean: bool,
+    /// Whether the gate's config lets an inconclusive verdict stop the merge (`gate.inconclusive: block`): JUnit's `<error>` or `<skipped>`.
+    #[serde(default = "blocks")]
+    pub inconclusive_blocks: bool,
+    /// The verdict and its reason in one sentence.
+    pub headline: String,
+    /// The commits.
+    pub commit: CommitInfo,
+    /// Of everything random.
+    pub seed: u64,
+    /// What was run, when and where.
+    pub run: RunSummary,
+    /// What is wrong with the experiment itself (late generator, lost telemetry, another machine…); empty: healthy.
+    pub health: Vec<HealthNote>,
+    /// In the order of the plan.
+    pub scenarios: Vec<ScenarioResult>,
+}
+
+/// A result of before this field existed is read on the safe side.
+fn blocks() -> bool {
+    true
+}
+
+/// What was run, when and where.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct RunSummary {
+    /// Id of the run.
+    pub id: String,
+    /// Version of shakedown.
+    pub tool_version: String,
+    /// When it began.
+    pub started: UnixNanos,
+    /// When it ended.
+    pub ended: Option<UnixNanos>,
+    /// Where the services ran.
+    #[schemars(with = "String")]
+    pub runtime: RuntimeKind,
+    /// `paired`, `recorded` or `none`.
+    pub baseline_mode: String,
+    /// The machine.
+    pub machine: Machine,
+    /// The command that runs the same again.
+    pub rerun: String,
+    /// Why it ended early, if it did.
+    pub aborted: Option<String>,
+    /// Whether the early end was the user's (a signal) or the environment's; `None`: it did not end early.
+    pub ended_by: Option<String>,
+}
+
+/// One thing that weakens what the numbers can say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthNote {
+    /// Short name: `generator-late`, `telemetry-lost`, `baseline-missing`, …
+    pub name: String,
+    /// In one sentence.
+    pub text: String,
+    /// Whether it makes verdicts inconclusive.
+    pub forces_inconclusive: bool,
+}
+
+/// One scenario judged: one JUnit suite.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioResult {
+    /// Name.
+    pub name: String,
+    /// Why it exists, from the config.
+    pub why: Option<String>,
+    /// Worst of its findings.
+    pub verdict: Verdict,
+    /// Verdict and reason in one sentence.
+    pub headline: String,
+    /// Phases in order.
+    pub phases: Vec<PhaseWindow>,
+    /// Faults as carried out on the candidate.
+    pub faults: Vec<FaultResult>,
+    /// In order: environment, dose, expectations, baseline comparisons, recovery, logs.
+    pub findings: Vec<Finding>,
+    /// Most likely first; empty: nobody is blamed.
+    pub culprits: Vec<Culprit>,
+    /// What a report draws.
+    pub exhibits: Exhibits,
+    /// Where it stands in the config.
+    #[schemars(skip)]
+    pub source: Source,
+}
+
+/// A phase with its times.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseWindow {
+    /// Which.
+    pub name: Phase,
+    /// First instant inside.
+    pub start: UnixNanos,
+    /// First instant outside.
+    pub end: UnixNanos,
+}
+
+/// A fault as carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultResult {
+    /// Kind as the config writes it.
+    pub kind: String,
+    /// Target as the config writes it.
+    pub target: String,
+    /// `candidate` or `baseline`.
+    pub variant: String,
+    /// By which means.
+    pub mechanism: String,
+    /// Asked, parameter to value with the unit in the name.
+    pub asked: IndexMap<String, f64>,
+    /// Achieved, likewise.
+    pub achieved: IndexMap<String, f64>,
+    /// Number of things it met; 0: inconclusive.
+    pub touched: u64,
+    /// When it took hold.
+    pub applied_at: Option<UnixNanos>,
+    /// When it was gone.
+    pub reverted_at: Option<UnixNanos>,
+    /// Why it was not carried out.
+    pub error: Option<String>,
+}
+
+/// One expectation judged: one JUnit case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Stable over runs: `slow-payment/fault/checkout/p99`.
+    pub id: String,
+    /// `success`, `p99`, `p99-vs-baseline`, `success-vs-baseline`, `recovery`, `logs`, `retries`, `dose`, `steady-state`, `generator`, `http`, `prometheus`, `environment`, …
+    pub check: String,
+    /// Load, edge, service or fault that is judged.
+    pub subject: String,
+    /// Phase that is judged; `None`: the whole scenario.
+    pub phase: Option<Phase>,
+    /// The answer.
+    pub verdict: Verdict,
+    /// What was seen, in the unit of `unit`.
+    pub observed: Option<f64>,
+    /// What was allowed, in the same unit.
+    pub limit: Option<f64>,
+    /// What the baseline showed, in the same unit.
+    pub baseline: Option<f64>,
+    /// Relative change against the baseline: 0.38 is +38 %.
+    pub change: Option<f64>,
+    /// Interval of `change`; at the confidence that `reason` names.
+    pub ci: Option<[f64; 2]>,
+    /// `s`, `fraction`, `ratio`, `count` or empty.
+    pub unit: String,
+    /// Smallest relative change that this comparison could have proven.
+    pub smallest_detectable: Option<f64>,
+    /// Number of requests, blocks, … behind it.
+    pub samples: u64,
+    /// One sentence that a tired reader understands, with the numbers.
+    pub reason: String,
+    /// Where the expectation stands in the config.
+    #[schemars(skip)]
+    pub source: Source,
+}
+
+/// Who is blamed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Culprit {
+    /// Service.
+    pub service: String,
+    /// Operation (span name).
+    pub operation: String,
+    /// In [0, 1].
+    pub score: f64,
+    /// Share of the regression that it explains, where that is arithmetic.
+    pub share: Option<f64>,
+    /// Why.
+    pub evidence: Vec<EvidenceNote>,
+}
+
+/// One piece of evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvidenceNote {
+    /// `trace`, `log`, `metric`, `count`, …
+    pub kind: String,
+    /// In one sentence.
+    pub text: String,
+    /// A trace id, a file and line, …
+    #[serde(rename = "ref")]
+    pub reference: Option<String>,
+}
+
+/// What a report draws. Bounded: a few hundred points, a handful of traces, some log lines.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Exhibits {
+    /// One per load.
+    pub loads: Vec<LoadExhibit>,
+    /// Slowest and failed requests of the fault phase that have spans.
+    pub traces: Vec<TraceExhibit>,
+    /// Lines worth reading, in order of time.
+    pub logs: Vec<LogExhibit>,
+    /// Log lines in the window that are not shown.
+    pub logs_left_out: u64,
+    /// What happened, in order of time.
+    pub marks: Vec<Mark>,
+    /// The generator's health.
+    pub generator: Option<GeneratorReport>,
+}
+
+/// Charts and tables of one load.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LoadExhibit {
+    /// Its name.
+    pub load: String,
+    /// Candidate's series over time.
+    pub candidate: Vec<SeriesPoint>,
+    /// Baseline's series over time; empty: none.
+    pub baseline: Vec<SeriesPoint>,
+    /// Figures by phase.
+    pub table: Vec<PhaseFigures>,
+}
+
+/// One bucket of time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SeriesPoint {
+    /// Start of the bucket.
+    pub at: UnixNanos,
+    /// Requests due in it.
+    pub requests: u64,
+    /// Of them failed.
+    pub failed: u64,
+    /// Median latency, seconds.
+    pub p50: f64,
+    /// 99th percentile (the maximum where there are fewer than 100), seconds.
+    pub p99: f64,
+}
+
+/// Figures of one load in one phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseFigures {
+    /// Which phase.
+    pub phase: Phase,
+    /// Of the candidate.
+    pub candidate: Figures,
+    /// Of the baseline.
+    pub baseline: Option<Figures>,
+}
+
+/// Figures of a set of requests. Latencies in seconds from due to done; failed requests count with the time they took.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Figures {
+    /// Requests.
+    pub requests: u64,
+    /// Share that succeeded.
+    pub success: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Slowest.
+    pub max: f64,
+}
+
+/// A trace as a waterfall.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct TraceExhibit {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// `candidate` or `baseline`.
+    pub variant: String,
+    /// Load that sent it.
+    pub load: String,
+    /// Status; 0: none.
+    pub status: u16,
+    /// From due to done, seconds.
+    pub latency: f64,
+    /// When it was due.
+    pub due: UnixNanos,
+    /// Spans in depth-first order; bounded.
+    pub spans: Vec<SpanExhibit>,
+    /// Spans that are not shown.
+    pub spans_left_out: u64,
+}
+
+/// One bar of a waterfall.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct SpanExhibit {
+    /// Depth in the tree.
+    pub depth: u32,
+    /// Service.
+    pub service: String,
+    /// Span name.
+    pub name: String,
+    /// Kind.
+    pub kind: SpanKind,
+    /// Offset from `due`, seconds (may be negative where clocks disagree).
+    pub offset: f64,
+    /// Length, seconds.
+    pub length: f64,
+    /// Status is error.
+    pub error: bool,
+}
+
+/// A log line worth reading.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct LogExhibit {
+    /// When.
+    pub at: UnixNanos,
+    /// Service.
+    pub service: String,
+    /// Severity.
+    pub severity: Option<String>,
+    /// The line, bounded, control characters escaped.
+    pub body: String,
+    /// Its trace.
+    pub trace_id: Option<String>,
+    /// Why it is shown: `error`, `forbidden`, `trace`.
+    pub why: String,
+}
+
+/// A mark on the time axis.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// When.
+    pub at: UnixNanos,
+    /// What.
+    pub text: String,
+}

@@ -1,0 +1,125 @@
+//! `run.json`: what a run was, on what, of which commits.
+
+use crate::{event::Phase, plan::RuntimeKind, time::UnixNanos};
+use serde::{Deserialize, Serialize};
+
+/// Version of the run directory.
+pub const RUN_SCHEMA: &str = "shakedown.run/1";
+
+/// Content of `run.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunMeta {
+    /// [`RUN_SCHEMA`].
+    pub schema: String,
+    /// Version of shakedown.
+    pub tool_version: String,
+    /// Id of the run.
+    pub run: String,
+    /// The commits.
+    pub commit: CommitInfo,
+    /// What it ran on.
+    pub machine: Machine,
+    /// Where the services ran.
+    pub runtime: RuntimeKind,
+    /// Of everything random.
+    pub seed: u64,
+    /// When it began.
+    pub started: UnixNanos,
+    /// When it ended; `None`: it did not get there.
+    pub ended: Option<UnixNanos>,
+    /// Length of a slot in seconds; `None` where one variant ran alone.
+    pub slot_seconds: Option<f64>,
+    /// Which scenarios ran, with their phases.
+    pub scenarios: Vec<ScenarioRun>,
+    /// Whether every undo succeeded.
+    pub clean: bool,
+    /// Why it ended early, if it did.
+    pub aborted: Option<Abort>,
+}
+
+/// Why a run ended before its plan did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abort {
+    /// What kind.
+    pub kind: AbortKind,
+    /// In one sentence.
+    pub reason: String,
+}
+
+/// What kind of early end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbortKind {
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+    /// Engine, image, service or steady state.
+    Environment,
+}
+
+/// A scenario as it ran.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScenarioRun {
+    /// Name.
+    pub name: String,
+    /// Phases in order.
+    pub phases: Vec<PhaseRun>,
+    /// A stop condition ended it early.
+    pub stopped: Option<String>,
+    /// Steady state was broken before the fault, so no fault was started.
+    pub steady_broken: Option<String>,
+}
+
+/// A phase as it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseRun {
+    /// Which.
+    pub name: Phase,
+    /// First instant inside.
+    pub start: UnixNanos,
+    /// First instant outside.
+    pub end: UnixNanos,
+}
+
+/// The commits of a run and how they were found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct CommitInfo {
+    /// Full id; `None` outside a repository.
+    pub candidate: Option<String>,
+    /// Subject line.
+    pub candidate_subject: Option<String>,
+    /// The tree holds changes that no commit has.
+    pub dirty: bool,
+    /// Full id; `None` where there is no baseline.
+    pub baseline: Option<String>,
+    /// Subject line.
+    pub baseline_subject: Option<String>,
+    /// How the baseline was found, or why there is none: `merge-base with origin/main`, `HEAD^`, `--base v1.2`, `none: …`.
+    pub baseline_source: String,
+}
+
+/// What a run ran on. Two runs are comparable where [`Machine::class`] agrees.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Machine {
+    /// Model name of the processor.
+    pub cpu: String,
+    /// Logical cores.
+    pub cores: usize,
+    /// In MiB.
+    pub memory_mib: u64,
+    /// Kernel release.
+    pub kernel: String,
+    /// Processor architecture.
+    pub arch: String,
+    /// Engine and its version, or `none`.
+    pub engine: String,
+}
+
+impl Machine {
+    /// What must agree before a recorded baseline is trusted: cpu, cores, memory to the next GiB, kernel, arch, engine.
+    pub fn class(&self) -> String {
+        let gib = self.memory_mib.div_ceil(1024);
+        format!("{} | {} cores | {gib} GiB | {} | {} | {}", self.cpu, self.cores, self.kernel, self.arch, self.engine)
+    }
+}

@@ -1,0 +1,95 @@
+//! Points in time as every file of a run directory writes them.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A point in time: nanoseconds since 1970-01-01T00:00:00Z, as OTLP writes `timeUnixNano`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct UnixNanos(pub u64);
+
+impl UnixNanos {
+    /// Time that passed since `earlier`; zero where `earlier` is later.
+    pub fn since(self, earlier: UnixNanos) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Seconds since `origin`, negative before it: the x of every chart.
+    pub fn seconds_from(self, origin: UnixNanos) -> f64 {
+        (self.0 as f64 - origin.0 as f64) / 1e9
+    }
+
+    /// RFC 3339 with milliseconds, in UTC.
+    pub fn rfc3339(self) -> String {
+        let nanos = i128::from(self.0);
+        jiff::Timestamp::from_nanosecond(nanos).map_or_else(|_| self.0.to_string(), |timestamp| format!("{timestamp:.3}"))
+    }
+}
+
+impl std::ops::Add<Duration> for UnixNanos {
+    type Output = UnixNanos;
+    fn add(self, duration: Duration) -> UnixNanos {
+        UnixNanos(self.0.saturating_add(duration.as_nanos() as u64))
+    }
+}
+
+/// A half-open interval `[start, end)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Window {
+    /// First instant inside.
+    pub start: UnixNanos,
+    /// First instant outside.
+    pub end: UnixNanos,
+}
+
+impl Window {
+    /// Whether `at` lies inside.
+    pub fn contains(self, at: UnixNanos) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    /// How long the interval is.
+    pub fn length(self) -> Duration {
+        self.end.since(self.start)
+    }
+}
+
+/// Prints a duration as people say it: `340 µs`, `12.3 ms`, `4.2 s`, `3 min 05 s`.
+pub fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 0.01 {
+        format!("{:.2} ms", seconds * 1e3)
+    } else if seconds < 1.0 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{:.0} min {:02.0} s", (seconds / 60.0).floor(), seconds % 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let cases = [(340, "340 µs"), (1_234, "1.23 ms"), (12_340, "12.3 ms"), (4_200_000, "4.2 s"), (185_000_000, "3 min 05 s")];
+        for (micros, expected) in cases {
+            assert_eq!(human(Duration::from_micros(micros)), expected);
+        }
+    }
+
+    #[test]
+    fn a_window_holds_its_start_and_not_its_end() {
+        let window = Window { start: UnixNanos(10), end: UnixNanos(20) };
+        assert!(window.contains(UnixNanos(10)) && !window.contains(UnixNanos(20)));
+    }
+
+    #[test]
+    fn a_timestamp_prints_as_rfc_3339() {
+        assert_eq!(UnixNanos(1_700_000_000_123_456_789).rfc3339(), "2023-11-14T22:13:20.123Z");
+    }
+}
