@@ -1,0 +1,162 @@
+//! What a behaviour really did, counted while it was on. It must not know what was asked.
+
+use hdrhistogram::Histogram;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The longest delay that is told apart, in microseconds: an hour.
+const LONGEST: u64 = 3_600_000_000;
+
+/// What the latest behaviour other than [`Pass`](crate::Behaviour::Pass) did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinkDose {
+    /// Connections that it met.
+    pub connections_touched: u64,
+    /// Reads from a socket that it delayed or held back.
+    pub chunks: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Mean of the delay really added, over chunks that were delayed to their end.
+    pub mean_delay: Duration,
+    /// 99th percentile of it.
+    pub p99_delay: Duration,
+    /// Connections that were reset.
+    pub resets: u64,
+}
+
+/// The counts of one link.
+pub(crate) struct Counter(Mutex<Counts>);
+
+struct Counts {
+    /// Number of the setting that is counted.
+    epoch: u64,
+    connections: HashSet<u64>,
+    chunks: u64,
+    bytes: u64,
+    resets: u64,
+    total: Duration,
+    delays: Histogram<u64>,
+}
+
+impl Counts {
+    fn new(epoch: u64) -> Counts {
+        let delays = Histogram::new_with_bounds(1, LONGEST, 3).expect("1 µs to an hour at three digits are valid bounds");
+        Counts { epoch, connections: HashSet::new(), chunks: 0, bytes: 0, resets: 0, total: Duration::ZERO, delays }
+    }
+
+    fn dose(&self) -> LinkDose {
+        let delayed = self.delays.len();
+        let mean_delay = if delayed == 0 { Duration::ZERO } else { self.total.div_f64(delayed as f64) };
+        let p99_delay = if delayed == 0 { 0 } else { self.delays.value_at_quantile(0.99) };
+        LinkDose {
+            connections_touched: self.connections.len() as u64,
+            chunks: self.chunks,
+            bytes: self.bytes,
+            mean_delay,
+            p99_delay: Duration::from_micros(p99_delay),
+            resets: self.resets,
+        }
+    }
+}
+
+impl Counter {
+    pub(crate) fn new() -> Counter {
+        Counter(Mutex::new(Counts::new(0)))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to count for the setting `epoch`.
+    pub(crate) fn begin(&self, epoch: u64) {
+        *self.counts() = Counts::new(epoch);
+    }
+
+    fn count(&self, epoch: u64, act: impl FnOnce(&mut Counts)) {
+        let mut counts = self.counts();
+        if counts.epoch == epoch {
+            act(&mut counts);
+        }
+    }
+
+    /// The setting met this connection.
+    pub(crate) fn connection(&self, epoch: u64, connection: u64) {
+        self.count(epoch, |counts| {
+            counts.connections.insert(connection);
+        });
+    }
+
+    /// The setting met `bytes` of this connection in one piece.
+    pub(crate) fn chunk(&self, epoch: u64, connection: u64, bytes: usize) {
+        self.count(epoch, |counts| {
+            counts.connections.insert(connection);
+            counts.chunks += 1;
+            counts.bytes += bytes as u64;
+        });
+    }
+
+    /// A piece that the setting delayed went on.
+    pub(crate) fn delayed(&self, epoch: u64, delay: Duration) {
+        self.count(epoch, |counts| {
+            counts.total += delay;
+            counts.delays.saturating_record(delay.as_micros() as u64);
+        });
+    }
+
+    /// The setting reset this connection.
+    pub(crate) fn reset(&self, epoch: u64, connection: u64) {
+        self.count(epoch, |counts| {
+            counts.connections.insert(connection);
+            counts.resets += 1;
+        });
+    }
+
+    pub(crate) fn dose(&self) -> LinkDose {
+        self.counts().dose()
+    }
+
+    /// The counts so far, and from here on counted anew for the same setting.
+    pub(crate) fn take(&self) -> LinkDose {
+        let mut counts = self.counts();
+        let dose = counts.dose();
+        *counts = Counts::new(counts.epoch);
+        dose
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_setting_that_is_counted_counts() {
+        let counter = Counter::new();
+        counter.begin(2);
+        counter.chunk(1, 7, 100);
+        counter.chunk(2, 7, 10);
+        counter.chunk(2, 7, 5);
+        counter.reset(2, 8);
+        let dose = counter.dose();
+        assert_eq!((dose.connections_touched, dose.chunks, dose.bytes, dose.resets), (2, 2, 15, 1));
+        assert_eq!((dose.mean_delay, dose.p99_delay), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn taking_the_dose_starts_the_counts_anew() {
+        let counter = Counter::new();
+        counter.begin(1);
+        for millis in 1..=100 {
+            counter.delayed(1, Duration::from_millis(millis));
+        }
+        let dose = counter.take();
+        assert_eq!(dose.mean_delay, Duration::from_micros(50_500));
+        assert!(dose.p99_delay >= Duration::from_millis(99) && dose.p99_delay < Duration::from_millis(100), "{:?}", dose.p99_delay);
+        assert_eq!(counter.dose(), LinkDose::default());
+        counter.chunk(1, 1, 1);
+        assert_eq!(counter.dose().chunks, 1);
+    }
+}

@@ -1,0 +1,50 @@
+//! Accepts the connections of a link and owns their tasks.
+
+use crate::{
+    connection::Connection,
+    link::{Shared, Upstream},
+};
+use std::{panic, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// Between attempts to accept where the system has no descriptor left.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// The work of a link.
+pub struct LinkDriver {
+    listener: TcpListener,
+    upstream: Upstream,
+    shared: Arc<Shared>,
+}
+
+impl LinkDriver {
+    pub(crate) fn new(listener: TcpListener, upstream: Upstream, shared: Arc<Shared>) -> LinkDriver {
+        LinkDriver { listener, upstream, shared }
+    }
+
+    /// Relays until `stop`, then closes every connection.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(ended) = connections.join_next() => if let Err(error) = ended
+                    && let Ok(panic) = error.try_into_panic()
+                {
+                    panic::resume_unwind(panic);
+                },
+                accepted = self.listener.accept() => match accepted {
+                    Ok((caller, _)) => {
+                        let connection = Connection::admit(caller, &self.upstream, &self.shared);
+                        connections.spawn(connection.run());
+                    }
+                    // A caller that left before it was accepted, or no descriptor left: neither is a reason to stop serving the others.
+                    Err(_) => tokio::time::sleep(BREATH).await,
+                },
+            }
+        }
+        connections.shutdown().await;
+    }
+}

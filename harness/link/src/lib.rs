@@ -1,0 +1,20 @@
+//! User-space faults on one edge: a TCP relay that the caller connects to in place of the callee. No privilege is needed.
+//!
+//! This room knows one connection's bytes, and neither services nor experiments.
+//!
+//! What a relay cannot do: the caller's TCP handshake is answered by the kernel before the relay hears of it. Under a partition a caller
+//! therefore sees a connection that is made and then hangs, not a connection attempt that hangs; latency begins with the first bytes.
+
+mod behaviour;
+mod connection;
+mod dose;
+mod driver;
+mod link;
+mod pipe;
+mod registry;
+mod shape;
+
+pub use behaviour::Behaviour;
+pub use dose::LinkDose;
+pub use driver::LinkDriver;
+pub use link::{Link, Upstream};

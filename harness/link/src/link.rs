@@ -1,0 +1,91 @@
+//! The handle of a link: where it listens, what it does, what it did.
+
+use crate::{
+    behaviour::Behaviour,
+    dose::{Counter, LinkDose},
+    driver::LinkDriver,
+    registry::Registry,
+};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+use tokio::{net::TcpListener, sync::watch};
+
+/// A relay in front of one callee. The handle is cheap to clone; the work is done by its [`LinkDriver`].
+#[derive(Clone)]
+pub struct Link {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What handle and driver share.
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) counter: Counter,
+}
+
+/// Where a link leads: an address, or one that changes.
+#[derive(Debug, Clone)]
+pub struct Upstream(pub(crate) watch::Receiver<SocketAddr>);
+
+impl From<SocketAddr> for Upstream {
+    fn from(address: SocketAddr) -> Upstream {
+        // The last value of a watch outlives its sender.
+        Upstream(watch::Sender::new(address).subscribe())
+    }
+}
+
+impl From<watch::Receiver<SocketAddr>> for Upstream {
+    fn from(address: watch::Receiver<SocketAddr>) -> Upstream {
+        Upstream(address)
+    }
+}
+
+impl Link {
+    /// Listens on a free port of the loopback. Connections are answered once the driver runs.
+    pub async fn bind(upstream: impl Into<Upstream>) -> io::Result<(Link, LinkDriver)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared { registry: Registry::new(), counter: Counter::new() });
+        let driver = LinkDriver::new(listener, upstream.into(), Arc::clone(&shared));
+        Ok((Link { address, shared }, driver))
+    }
+
+    /// Where the caller connects to in place of the callee.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes what is done to the traffic, of open connections too, at once. Everything but [`Behaviour::Pass`] starts a new dose.
+    pub fn set(&self, behaviour: Behaviour) {
+        let counter = &self.shared.counter;
+        self.shared.registry.set(behaviour, |epoch| {
+            if behaviour != Behaviour::Pass {
+                counter.begin(epoch);
+            }
+        });
+    }
+
+    /// Resets every open connection once, and goes on as before; how many there were.
+    pub fn reset_connections(&self) -> usize {
+        self.shared.registry.reset_all()
+    }
+
+    /// What the latest behaviour other than [`Behaviour::Pass`] did so far. It can still be read after that behaviour ended.
+    pub fn dose(&self) -> LinkDose {
+        self.shared.counter.dose()
+    }
+
+    /// As [`Link::dose`], and counts from zero from here on.
+    pub fn take_dose(&self) -> LinkDose {
+        self.shared.counter.take()
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+    }
+}
