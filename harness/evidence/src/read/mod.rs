@@ -1,0 +1,177 @@
+//! A run directory read back as the plain data that a judge reads.
+//!
+//! What a crash tore off is tolerated and counted. What is wrong in any other way is an error that names the file and the line: a verdict
+//! must not rest on half a file. Knows nothing of expectations.
+
+mod error;
+mod lines;
+mod logs;
+mod metrics;
+mod traces;
+mod values;
+
+use crate::{
+    admit::Signal,
+    directory::{BASELINE, EVENTS, EVIDENCE, EXPERIMENT, RUN},
+    driver::{LOGS, LOSSES, METRICS, REQUESTS, TRACES},
+    losses::{Losses, merge},
+};
+pub use error::ReadError;
+use indexmap::IndexMap;
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
+use serde::de::DeserializeOwned;
+use shakedown_model::{
+    config,
+    event::{Event, GeneratorReport, TimedEvent},
+    evidence::{Baseline, Evidence, Request, VariantEvidence},
+    experiment::Experiment,
+    fault::FaultRecord,
+    run::{RUN_SCHEMA, RunMeta},
+    stack::Variant,
+    time::UnixNanos,
+};
+use std::{fs, io, path::Path};
+
+/// Largest `run.json`, `experiment.yaml` or `losses.json`.
+const SMALL_FILE: u64 = 64 << 20;
+
+/// Reads a run. The baseline is the one recorded earlier at `recorded_baseline` where that is given, else the one that ran beside it.
+pub fn read(run_dir: &Path, recorded_baseline: Option<&Path>) -> Result<Evidence, ReadError> {
+    let run = run_meta(run_dir)?;
+    let experiment = experiment(&run_dir.join(EXPERIMENT))?;
+    let (events, torn) = events(run_dir)?;
+    let mut candidate = variant(run_dir, &events, Variant::Candidate)?;
+    merge(&mut candidate.losses, torn);
+    let baseline = match recorded_baseline {
+        Some(directory) => Some(recorded(directory)?),
+        None => paired(run_dir, &events)?,
+    };
+    let generator = generator(&events);
+    Ok(Evidence { run, experiment, events, generator, candidate, baseline })
+}
+
+fn paired(run_dir: &Path, events: &[TimedEvent]) -> Result<Option<Baseline>, ReadError> {
+    let directory = run_dir.join(BASELINE);
+    if !directory.is_dir() {
+        return Ok(None);
+    }
+    let evidence = variant(&directory, events, Variant::Baseline)?;
+    Ok(Some(Baseline { evidence, paired: true, run: None }))
+}
+
+/// In a run of its own, what is a baseline now was the candidate.
+fn recorded(directory: &Path) -> Result<Baseline, ReadError> {
+    let run = run_meta(directory)?;
+    let (events, torn) = events(directory)?;
+    let mut evidence = variant(directory, &events, Variant::Candidate)?;
+    merge(&mut evidence.losses, torn);
+    Ok(Baseline { evidence, paired: false, run: Some(run) })
+}
+
+fn run_meta(directory: &Path) -> Result<RunMeta, ReadError> {
+    let path = directory.join(RUN);
+    let text = small_file(&path)?.ok_or_else(|| ReadError::NotARun { path: directory.to_owned() })?;
+    let run: RunMeta = json(&path, &text)?;
+    if run.schema == RUN_SCHEMA { Ok(run) } else { Err(ReadError::Schema { path, found: run.schema }) }
+}
+
+fn experiment(path: &Path) -> Result<Experiment, ReadError> {
+    let missing = || ReadError::Io { path: path.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) };
+    let text = small_file(path)?.ok_or_else(missing)?;
+    config::from_yaml(&text).map_err(|source| ReadError::Experiment { path: path.to_owned(), source })
+}
+
+fn events(directory: &Path) -> Result<(Vec<TimedEvent>, Losses), ReadError> {
+    let path = directory.join(EVENTS);
+    let (mut events, mut losses) = (Vec::new(), Losses::new());
+    let torn = lines::plain(&path, |event| events.push(event))?;
+    count_torn(&mut losses, EVENTS, torn);
+    Ok((events, losses))
+}
+
+fn variant(directory: &Path, events: &[TimedEvent], which: Variant) -> Result<VariantEvidence, ReadError> {
+    let mut evidence = VariantEvidence { faults: faults(events, which), ..VariantEvidence::default() };
+    let losses = directory.join(EVIDENCE).join(LOSSES);
+    if let Some(text) = small_file(&losses)? {
+        evidence.losses = json(&losses, &text)?;
+    }
+    let VariantEvidence { requests, spans, logs, metrics, losses, .. } = &mut evidence;
+    packed(directory, REQUESTS, losses, |request: Request, _| requests.push(request))?;
+    packed(directory, TRACES, losses, |request: ExportTraceServiceRequest, losses| traces::read(bounded(request, losses), spans))?;
+    packed(directory, LOGS, losses, |request: ExportLogsServiceRequest, losses| logs::read(bounded(request, losses), logs))?;
+    packed(directory, METRICS, losses, |request: ExportMetricsServiceRequest, losses| metrics::read(bounded(request, losses), metrics))?;
+    requests.sort_by_key(|request| request.due);
+    logs.sort_by_key(|record| record.at);
+    metrics.sort_by_key(|point| point.at);
+    Ok(evidence)
+}
+
+/// Every line of a compressed file. One that is missing is a loss: whatever was to be in it was not seen.
+fn packed<T: DeserializeOwned>(
+    directory: &Path,
+    name: &str,
+    losses: &mut Losses,
+    mut take: impl FnMut(T, &mut Losses),
+) -> Result<(), ReadError> {
+    let path = directory.join(EVIDENCE).join(name);
+    if !path.exists() {
+        merge(losses, Losses::from([(format!("missing file {EVIDENCE}/{name}"), 1)]));
+        return Ok(());
+    }
+    let torn = lines::compressed(&path, |value| take(value, losses))?;
+    count_torn(losses, name, torn);
+    Ok(())
+}
+
+fn count_torn(losses: &mut Losses, name: &str, torn: lines::Torn) {
+    if torn == lines::Torn::Tail {
+        merge(losses, Losses::from([(format!("torn ends of {name}"), 1)]));
+    }
+}
+
+/// The same bounds as on the way in: a run directory may come from anywhere.
+fn bounded<S: Signal>(mut request: S, losses: &mut Losses) -> S {
+    let admission = request.admit(UnixNanos(0));
+    if admission.refused > 0 {
+        merge(losses, Losses::from([(format!("{} refused on reading", S::ITEMS), admission.refused)]));
+    }
+    request
+}
+
+/// Each fault as it was last told of: applied, then reverted with its dose.
+fn faults(events: &[TimedEvent], which: Variant) -> Vec<FaultRecord> {
+    let mut faults: IndexMap<(&str, usize), &FaultRecord> = IndexMap::new();
+    for TimedEvent { event, .. } in events {
+        if let Event::FaultApplied { variant, fault } | Event::FaultReverted { variant, fault } = event
+            && *variant == which
+        {
+            faults.insert((&fault.scenario, fault.index), fault);
+        }
+    }
+    faults.into_values().cloned().collect()
+}
+
+fn generator(events: &[TimedEvent]) -> IndexMap<String, GeneratorReport> {
+    let reports = events.iter().filter_map(|timed| match &timed.event {
+        Event::Generator { scenario, report } => Some((scenario.clone(), report.clone())),
+        _ => None,
+    });
+    reports.collect()
+}
+
+/// `None` where there is no such file.
+fn small_file(path: &Path) -> Result<Option<String>, ReadError> {
+    let failed = |source| ReadError::Io { path: path.to_owned(), source };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > SMALL_FILE => Err(ReadError::TooLarge { path: path.to_owned(), limit: SMALL_FILE }),
+        Ok(_) => fs::read_to_string(path).map(Some).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ReadError> {
+    serde_json::from_str(text).map_err(|source| ReadError::Line { path: path.to_owned(), line: source.line() as u64, source })
+}
