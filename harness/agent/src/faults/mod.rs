@@ -1,0 +1,169 @@
+//! The kinds of faults: one kind, one file. Pure: a fault decides what has to be done, and does nothing.
+//!
+//! All kinds take the same road: a table for each address family, then a queue if one is needed, then the rules.
+//! Backwards that is: no packet is affected any more, what is held goes on, nothing of us is left. No fault writes
+//! back a remembered value, so that any number of them may overlap; delays add up.
+
+mod latency;
+mod partition;
+mod reset;
+
+use std::net::IpAddr;
+
+use crate::kernel::{Act, Family, Hook, PortMatch, Protocol, Rule, Sentence, Table, TableId, Treatment, Undo};
+use crate::wire::{Direction, FaultSpec, Kind, Powers, QueuePower};
+
+/// A kind of fault.
+pub trait Fault {
+    /// What it cannot do without, in [`Powers`]' words; `None` if it can be done here.
+    fn lacks(&self, powers: &Powers) -> Option<&'static str>;
+    /// How it will be done here, for the report.
+    fn mechanism(&self, powers: &Powers) -> String;
+    /// What to do, in order. Call it only where nothing is lacking.
+    fn plan(&self, spec: &FaultSpec, site: &Site) -> Plan;
+}
+
+impl Kind {
+    /// The fault of this kind.
+    pub fn fault(&self) -> &dyn Fault {
+        match self {
+            Self::Latency(latency) => latency,
+            Self::Partition {} => &partition::Partition,
+            Self::Reset {} => &reset::Reset,
+        }
+    }
+}
+
+/// Where a fault is planned: names and numbers that are free, and what the kernel can do.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub powers: Powers,
+    /// For its tables.
+    pub name: String,
+    /// For its queue, if it needs one; the number after it is free too.
+    pub queue: u16,
+    /// Of its base chains. Each fault's is higher than the last one's: the kernel remembers a queued packet's place
+    /// among the chains by counting, so that a chain that squeezed in before it would see the packet twice.
+    pub priority: i32,
+}
+
+/// One change with its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub act: Act,
+    pub undo: Undo,
+}
+
+impl From<Act> for Step {
+    fn from(act: Act) -> Self {
+        let undo = act.undo();
+        Self { act, undo }
+    }
+}
+
+/// The steps of a fault, in order, and where to read what it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    pub tables: Vec<TableId>,
+    pub queue: Option<u16>,
+}
+
+/// What a kind adds to the road that all take.
+struct Recipe<'a> {
+    treatment: Option<Treatment>,
+    /// Whether outgoing TCP goes on as a copy without an owner, and how the original is led away.
+    relay: Option<QueuePower>,
+    /// The protocols that it touches when no port is named; empty for all of IP.
+    protocols: &'a [Protocol],
+    sentence: &'a dyn Fn(Hook) -> Sentence,
+}
+
+impl Recipe<'_> {
+    fn plan(self, spec: &FaultSpec, site: &Site) -> Plan {
+        let tables = tables(spec, site);
+        let creates = tables.iter().cloned().map(Act::CreateTable);
+        let opens = self.treatment.clone().map(|treatment| Act::OpenQueue { number: site.queue, treatment });
+        let relay = self
+            .relay
+            .filter(|_| spec.direction != Direction::In)
+            .map(|_| Act::OpenQueue { number: site.queue + 1, treatment: Treatment::Swallow });
+        let arms = tables.iter().map(|table| Act::Arm { table: table.id.clone(), rules: self.rules(table, site) });
+        Plan {
+            steps: creates.chain(opens).chain(relay).chain(arms).map(Step::from).collect(),
+            tables: tables.iter().map(|table| table.id.clone()).collect(),
+            queue: self.treatment.is_some().then_some(site.queue),
+        }
+    }
+
+    fn rules(&self, table: &Table, site: &Site) -> Vec<Rule> {
+        table.hooks.iter().flat_map(|hook| self.rules_at(table, *hook, site)).collect()
+    }
+
+    fn rules_at(&self, table: &Table, hook: Hook, site: &Site) -> Vec<Rule> {
+        const WITH_PORTS: &[Protocol] = &[Protocol::Tcp, Protocol::Udp];
+        let ports = if table.ports.is_empty() { PortMatch::Any } else { PortMatch::OfTable };
+        let rule = |protocol, ports, sentence| Rule { hook, protocol, ports, sentence };
+        let narrow = if self.protocols.is_empty() { WITH_PORTS } else { self.protocols };
+        let mut rules = Vec::new();
+        if table.id.family == Family::Ip6 && table.ports.is_empty() && self.protocols.is_empty() {
+            rules.push(rule(None, PortMatch::Any, Sentence::SpareNeighbourDiscovery));
+        }
+        rules.extend(narrow.iter().map(|protocol| rule(Some(*protocol), ports, Sentence::Remember)));
+        if let Some(power) = self.relay.filter(|_| hook == Hook::Output) {
+            let number = site.queue + 1;
+            rules.push(rule(Some(Protocol::Tcp), ports, Sentence::Relay { number, power }));
+        }
+        let sentence = (self.sentence)(hook);
+        if table.ports.is_empty() && self.protocols.is_empty() {
+            rules.push(rule(None, PortMatch::Any, sentence));
+        } else {
+            rules.extend(narrow.iter().map(|protocol| rule(Some(*protocol), ports, sentence)));
+        }
+        rules
+    }
+}
+
+/// A table for each family that the target has addresses of.
+fn tables(spec: &FaultSpec, site: &Site) -> Vec<Table> {
+    let hooks = match spec.direction {
+        Direction::Out => vec![Hook::Output],
+        Direction::In => vec![Hook::Input],
+        Direction::Both => vec![Hook::Output, Hook::Input],
+    };
+    let mut ports = spec.to.ports.clone();
+    ports.sort_unstable();
+    ports.dedup();
+    [Family::Ip4, Family::Ip6]
+        .into_iter()
+        .map(|family| Table {
+            id: TableId { family, name: site.name.clone() },
+            owned: site.powers.nft_owner,
+            priority: site.priority,
+            hooks: hooks.clone(),
+            addresses: addresses(spec, family),
+            ports: ports.clone(),
+        })
+        .filter(|table| !table.addresses.is_empty())
+        .collect()
+}
+
+/// The target's addresses of one family. `::ffff:10.0.0.1` is an IPv4 address to the packets.
+fn addresses(spec: &FaultSpec, family: Family) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> =
+        spec.to.addresses.iter().map(IpAddr::to_canonical).filter(|address| address.is_ipv4() == (family == Family::Ip4)).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+fn owner_words(powers: &Powers) -> &'static str {
+    if powers.nft_owner { "an owned nft table" } else { "an nft table that a SIGKILL would leave behind" }
+}
+
+fn queue_words(power: QueuePower) -> &'static str {
+    match power {
+        QueuePower::NftQueue => "native queue expression",
+        QueuePower::XtNfqueue => "xt target",
+    }
+}

@@ -1,0 +1,249 @@
+//! One conversation: which faults are in force, since when, until when, and how each is taken back.
+//!
+//! The session knows no descriptors and no netlink: lines come in, lines go out, a [`Kernel`] does the work. The loop
+//! around it is in `stdio`.
+//!
+//! What it promises: before anything is done its undo is noted; a fault that cannot be applied whole leaves nothing; an
+//! undo that fails is tried again until it succeeds or the session ends.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::check::check;
+use crate::faults::{Plan, Site};
+use crate::kernel::{Kernel, KernelError, Undo};
+use crate::wire::{Answer, Applied, Beat, Dose, Event, Facts, Failure, FaultSpec, Line, Request, Reverted};
+
+/// Ended faults remembered, so that a late `revert` is told what its fault did.
+const ENDED_MAX: usize = 256;
+/// The first queue number to try. Low numbers are what people's own rules use.
+const FIRST_QUEUE: u16 = 20_000;
+const QUEUES_TO_TRY: u16 = 64;
+/// After `filter` (0) and `security` (50), so that addresses are what the service sees, behind any NAT of its own.
+const FIRST_PRIORITY: i32 = 250;
+/// How soon an undo that failed or had to wait is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A conversation and the faults it has put in force.
+pub struct Session<K> {
+    kernel: K,
+    facts: Option<Facts>,
+    standing: BTreeMap<String, Standing>,
+    ended: VecDeque<Reverted>,
+    /// Undos that failed and are tried again.
+    owed: Vec<Undo>,
+    /// Whether the kernel has put off an undo.
+    untidy: bool,
+    sequence: u16,
+}
+
+/// A fault in force.
+struct Standing {
+    plan: Plan,
+    undos: Vec<Undo>,
+    expires: Instant,
+}
+
+impl<K: Kernel> Session<K> {
+    pub fn new(kernel: K) -> Self {
+        Self { kernel, facts: None, standing: BTreeMap::new(), ended: VecDeque::new(), owed: Vec::new(), untidy: false, sequence: 0 }
+    }
+
+    /// Answers one line, given without its newline.
+    pub fn answer(&mut self, line: &[u8]) -> Line {
+        match serde_json::from_slice::<Request>(line) {
+            Ok(request) => Line::reply(Some(request.id()), self.obey(request)),
+            Err(error) => Line::reply(readable_id(line), Err(malformed(&error.to_string()))),
+        }
+    }
+
+    /// Does what a request asks.
+    pub fn obey(&mut self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Facts { .. } => Ok(Answer::Facts(self.facts().clone())),
+            Request::Apply { fault, .. } => self.apply(&fault).map(Answer::Applied),
+            Request::Dose { name, .. } => self.dose(&name).map(Answer::Dose),
+            Request::Revert { name, .. } => self.revert(&name).map(Answer::Reverted),
+            Request::Beat { .. } => Ok(Answer::Beat(Beat { at_unix_ns: unix_ns(), faults: self.standing.keys().cloned().collect() })),
+        }
+    }
+
+    /// What the kernel can do here; tried out once.
+    pub fn facts(&mut self) -> &Facts {
+        let Self { facts, kernel, .. } = self;
+        facts.get_or_insert_with(|| kernel.facts())
+    }
+
+    /// When [`Session::tick`] has something to do next.
+    pub fn next_tick(&self, now: Instant) -> Option<Instant> {
+        let retry = (self.untidy || !self.owed.is_empty()).then(|| now + RETRY);
+        self.standing.values().map(|standing| standing.expires).chain(retry).min()
+    }
+
+    /// Takes back what has expired, and tries again what is owed.
+    pub fn tick(&mut self, now: Instant) -> Vec<Line> {
+        self.settle();
+        let expired = self.standing.iter().filter(|(_, standing)| standing.expires <= now);
+        let names: Vec<String> = expired.map(|(name, _)| name.clone()).collect();
+        names.iter().filter_map(|name| self.revert(name).ok()).map(|reverted| Line::event(Event::Expired(reverted))).collect()
+    }
+
+    /// Takes everything back. True if nothing is left in force.
+    pub fn take_back_all(&mut self) -> (Vec<Line>, bool) {
+        let names: Vec<String> = self.standing.keys().cloned().collect();
+        let lines =
+            names.iter().filter_map(|name| self.revert(name).ok()).map(|reverted| Line::event(Event::TakenBack(reverted))).collect();
+        self.settle();
+        (lines, self.owed.is_empty())
+    }
+
+    fn apply(&mut self, spec: &FaultSpec) -> Result<Applied, Failure> {
+        check(spec)?;
+        if self.standing.contains_key(&spec.name) {
+            return Err(name_taken(&spec.name));
+        }
+        let powers = self.facts().powers.clone();
+        if let Some(power) = spec.kind.fault().lacks(&powers) {
+            return Err(unsupported(power, &powers.why_not));
+        }
+        let begun = Instant::now();
+        let (plan, undos) = self.carry_out(spec)?;
+        let ttl = Duration::from_millis(spec.ttl_ms);
+        self.standing.insert(spec.name.clone(), Standing { plan, undos, expires: Instant::now() + ttl });
+        self.ended.retain(|reverted| reverted.name != spec.name);
+        let applied_at_unix_ns = unix_ns();
+        Ok(Applied {
+            name: spec.name.clone(),
+            mechanism: spec.kind.fault().mechanism(&powers),
+            applied_at_unix_ns,
+            expires_at_unix_ns: applied_at_unix_ns + ttl.as_nanos() as u64,
+            took_us: begun.elapsed().as_micros() as u64,
+        })
+    }
+
+    /// Plans and acts; plans again with another queue where somebody else has the one that was chosen.
+    fn carry_out(&mut self, spec: &FaultSpec) -> Result<(Plan, Vec<Undo>), Failure> {
+        let mut tries = QUEUES_TO_TRY;
+        loop {
+            let site = self.site(spec);
+            let plan = spec.kind.fault().plan(spec, &site);
+            let mut undos = Vec::new();
+            let acted = plan.steps.iter().try_for_each(|step| {
+                undos.push(step.undo.clone());
+                self.kernel.act(&step.act)
+            });
+            match acted {
+                Ok(()) => return Ok((plan, undos)),
+                Err(KernelError::QueueTaken(number)) if tries > 1 => {
+                    tries -= 1;
+                    self.unwind(undos.into_iter().filter(|undo| *undo != Undo::CloseQueue(number)).collect());
+                }
+                Err(error) => {
+                    self.unwind(undos);
+                    return Err(kernel_failure(&error));
+                }
+            }
+        }
+    }
+
+    /// Names and numbers that this session has not used yet. They come round after 16384 faults.
+    fn site(&mut self, spec: &FaultSpec) -> Site {
+        self.sequence = (self.sequence + 1) % (1 << 14);
+        let plain = spec.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        Site {
+            powers: self.facts().powers.clone(),
+            name: format!("{}_{}_{plain}", self.kernel.name_stem(), self.sequence),
+            queue: FIRST_QUEUE + 2 * self.sequence,
+            priority: FIRST_PRIORITY + i32::from(self.sequence),
+        }
+    }
+
+    fn dose(&mut self, name: &str) -> Result<Dose, Failure> {
+        let Some(Standing { plan, .. }) = self.standing.get(name) else {
+            return Err(unknown_fault(name));
+        };
+        self.kernel.dose(&plan.tables, plan.queue).map_err(|error| kernel_failure(&error))
+    }
+
+    fn revert(&mut self, name: &str) -> Result<Reverted, Failure> {
+        let Some(standing) = self.standing.remove(name) else {
+            return Ok(self.already_gone(name));
+        };
+        let begun = Instant::now();
+        // What counts goes last: the tables keep their counters until the fault has ended and the dose is read.
+        let (counters, rest): (Vec<Undo>, Vec<Undo>) = standing.undos.into_iter().partition(|undo| matches!(undo, Undo::DeleteTable(_)));
+        self.unwind(rest);
+        let reverted_at_unix_ns = Some(unix_ns());
+        let dose = self.kernel.dose(&standing.plan.tables, standing.plan.queue).ok();
+        self.unwind(counters);
+        let took_us = begun.elapsed().as_micros() as u64;
+        let reverted = Reverted { name: name.to_owned(), already_gone: false, dose, reverted_at_unix_ns, took_us };
+        self.ended.push_back(Reverted { already_gone: true, ..reverted.clone() });
+        self.ended.drain(..self.ended.len().saturating_sub(ENDED_MAX));
+        if self.owed.is_empty() { Ok(reverted) } else { Err(undo_failed(&self.owed)) }
+    }
+
+    fn already_gone(&self, name: &str) -> Reverted {
+        let ended = self.ended.iter().find(|reverted| reverted.name == name).cloned();
+        ended.unwrap_or_else(|| Reverted { name: name.to_owned(), already_gone: true, dose: None, reverted_at_unix_ns: None, took_us: 0 })
+    }
+
+    /// Undoes, last first. What fails is owed.
+    fn unwind(&mut self, undos: Vec<Undo>) {
+        let Self { kernel, owed, .. } = self;
+        owed.extend(undos.into_iter().rev().filter(|undo| kernel.undo(undo).is_err()));
+        self.untidy = self.kernel.tidy();
+    }
+
+    /// Tries again what is owed, in the order in which it fell due.
+    fn settle(&mut self) {
+        let owed = std::mem::take(&mut self.owed);
+        self.unwind(owed.into_iter().rev().collect());
+    }
+}
+
+fn unix_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// The id of a line that is JSON but no request.
+fn readable_id(line: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<serde_json::Value>(line).ok()?.get("id")?.as_u64()
+}
+
+fn failure(code: &str, message: String, hint: &str) -> Failure {
+    Failure { code: code.to_owned(), message, hint: hint.to_owned() }
+}
+
+/// A line that is no request.
+pub(crate) fn malformed(message: &str) -> Failure {
+    let hint = r#"one JSON object a line, such as {"id":1,"op":"facts"}; the shapes are in shakedown_agent::wire"#;
+    failure("malformed", format!("not a request: {message}"), hint)
+}
+
+/// A request whose values make no sense.
+pub(crate) fn invalid(message: String, hint: &str) -> Failure {
+    failure("invalid", message, hint)
+}
+
+fn name_taken(name: &str) -> Failure {
+    failure("name_taken", format!("a fault named {name} is in force"), "revert it first, or choose another name")
+}
+
+fn unknown_fault(name: &str) -> Failure {
+    let hint = "it was never applied, or has ended: revert it to hear what it did";
+    failure("unknown_fault", format!("no fault named {name} is in force"), hint)
+}
+
+fn unsupported(power: &str, why_not: &[String]) -> Failure {
+    failure("unsupported", format!("this fault needs the power {power}, which is missing here"), &why_not.join("; "))
+}
+
+fn kernel_failure(error: &KernelError) -> Failure {
+    failure("kernel", error.to_string(), "nothing of this fault is left in force; `shakedown-agent doctor` shows what works")
+}
+
+fn undo_failed(owed: &[Undo]) -> Failure {
+    let hint = "the agent tries again every 50 ms; closing its stdin removes every owned table for certain";
+    failure("kernel", format!("could not undo {owed:?}"), hint)
+}

@@ -1,0 +1,279 @@
+//! What is said on the agent's stdin and stdout: one JSON object a line, UTF-8, at most [`MAX_LINE_BYTES`].
+//!
+//! The harness writes [`Request`]s and reads [`Line`]s. A reply carries the `id` of its request; a line that could not
+//! be understood is answered with `"id":null` (or its id, where one could be read). Lines with `event` answer nothing:
+//! the agent says them by itself. Unknown fields in a request are errors, so that a typing mistake never becomes a
+//! fault that does something else; unknown fields in a reply are ignored, so that an older harness can read it.
+//!
+//! Units are in the names: `_us` microseconds, `_ms` milliseconds, `_unix_ns` nanoseconds since 1970 by the wall clock.
+//! Nothing in this file does any I/O.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest line in either direction, in bytes, without its newline.
+pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// A line to the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// What can this kernel do? Answered with [`Answer::Facts`].
+    Facts { id: u64 },
+    /// Begin a fault. Answered with [`Answer::Applied`] once packets are affected.
+    Apply { id: u64, fault: FaultSpec },
+    /// What has a fault done so far? Answered with [`Answer::Dose`].
+    Dose { id: u64, name: String },
+    /// Take a fault back. Idempotent. Answered with [`Answer::Reverted`].
+    Revert { id: u64, name: String },
+    /// Are you there? Answered with [`Answer::Beat`].
+    Beat { id: u64 },
+}
+
+impl Request {
+    /// The number that the reply will echo.
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Facts { id } | Self::Apply { id, .. } | Self::Dose { id, .. } | Self::Revert { id, .. } | Self::Beat { id } => *id,
+        }
+    }
+}
+
+/// One fault: what to do to which packets, and for how long at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultSpec {
+    /// Names the fault in later requests: 1 to 64 of `A-Z a-z 0-9 _ - .`, unique among the faults in force.
+    pub name: String,
+    /// The agent reverts the fault by itself after this long. 1 ms to 24 h.
+    pub ttl_ms: u64,
+    /// What happens to the packets.
+    pub kind: Kind,
+    /// Whose packets.
+    pub to: Target,
+    /// Which way they are going, as seen from this network namespace.
+    pub direction: Direction,
+}
+
+/// What happens to the packets of a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Kind {
+    /// Each packet is held for a while, then goes on.
+    Latency(Latency),
+    /// Each packet vanishes; nobody is told.
+    Partition {},
+    /// Each TCP packet is answered with a reset.
+    Reset {},
+}
+
+/// How long a packet is held: `delay_us` give or take `jitter_us`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Mean, at most 60 s.
+    pub delay_us: u64,
+    /// Half width (uniform) or standard deviation (normal); not above `delay_us`, since that would move the mean.
+    #[serde(default)]
+    pub jitter_us: u64,
+    #[serde(default)]
+    pub distribution: Distribution,
+    /// Starts the pseudo random numbers. The same seed and the same packets give the same delays.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distribution {
+    #[default]
+    Uniform,
+    Normal,
+}
+
+/// The far end: packets to it (direction `out`) and from it (direction `in`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// 1 to 1024 addresses, IPv4 and IPv6 mixed as you like.
+    pub addresses: Vec<IpAddr>,
+    /// The far end's TCP and UDP ports; empty means all of them, and every other IP protocol too.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Packets that this namespace sends to the target.
+    Out,
+    /// Packets that this namespace receives from the target.
+    In,
+    /// Both of the above: a round trip is delayed twice.
+    Both,
+}
+
+/// A line from the agent: exactly one of `ok`, `error` and `event` is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// The id of the request; `null` for events and for requests whose id could not be read.
+    pub id: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ok: Option<Answer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Event>,
+}
+
+impl Line {
+    /// The reply to request `id`.
+    pub fn reply(id: Option<u64>, outcome: Result<Answer, Failure>) -> Self {
+        let (ok, error) = match outcome {
+            Ok(answer) => (Some(answer), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        Self { id, ok, error, event: None }
+    }
+
+    /// Something that nobody asked for.
+    pub fn event(event: Event) -> Self {
+        Self { id: None, ok: None, error: None, event: Some(event) }
+    }
+}
+
+/// A request that went well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Facts(Facts),
+    Applied(Applied),
+    Dose(Dose),
+    Reverted(Reverted),
+    Beat(Beat),
+}
+
+/// Something that happened by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A fault outlived its `ttl_ms` and was taken back.
+    Expired(Reverted),
+    /// Stdin ended, or a signal asked the agent to end, while a fault was in force.
+    TakenBack(Reverted),
+}
+
+/// A request that did not go well. Nothing of it is left in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// For programs: `malformed`, `invalid`, `name_taken`, `unknown_fault`, `unsupported` or `kernel`.
+    pub code: String,
+    /// For people: what went wrong.
+    pub message: String,
+    /// For people: the way out.
+    pub hint: String,
+}
+
+/// Where the agent runs and what it can do there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -r`
+    pub kernel: String,
+    /// `uname -m`
+    pub arch: String,
+    pub powers: Powers,
+    /// The agent's own process id, in its own pid namespace.
+    pub pid: u32,
+    /// The interfaces of the network namespace.
+    pub interfaces: Vec<String>,
+}
+
+/// What was tried, in a scratch table that no packet visits, and what worked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
+pub struct Powers {
+    /// nf_tables can be changed: kernel support and `CAP_NET_ADMIN`. Every fault needs it.
+    pub nft: bool,
+    /// Tables that die with their owner (Linux 5.12). Without it a SIGKILL of the agent leaves its tables behind.
+    pub nft_owner: bool,
+    /// How packets can be led to user space. Latency needs it; partition is silent towards the sender only with it.
+    pub queue: Option<QueuePower>,
+    /// nf_tables can copy packets. Without it latency in direction `out` makes bulk senders slower than it should.
+    pub copy: bool,
+    /// nf_tables can answer with a TCP reset. Reset needs it.
+    pub reject: bool,
+    /// One sentence for each power that is missing.
+    pub why_not: Vec<String>,
+}
+
+/// Two ways from an nf_tables rule into a queue to user space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueuePower {
+    /// The native `queue` expression (`CONFIG_NFT_QUEUE`).
+    NftQueue,
+    /// The xtables target `NFQUEUE` through `CONFIG_NFT_COMPAT`.
+    XtNfqueue,
+}
+
+/// A fault is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    pub name: String,
+    /// How it was done, for the report. Example: `nfqueue (xt target in an owned nft table)`.
+    pub mechanism: String,
+    pub applied_at_unix_ns: u64,
+    /// When the agent will revert it unasked.
+    pub expires_at_unix_ns: u64,
+    /// What applying cost.
+    pub took_us: u64,
+}
+
+/// What a fault really did, counted where it was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Dose {
+    /// Packets that met the fault, counted by nf_tables. A segmentation-offloaded packet of 64 KiB counts once.
+    pub packets: u64,
+    /// Their bytes from the IP header on.
+    pub bytes: u64,
+    /// TCP connections and UDP flows among them, told apart by (far address, near port, far port); counts to 65535.
+    pub connections: Option<u64>,
+    /// Packets that were held for as long as they should be, and have gone on.
+    pub delayed: u64,
+    /// Packets that are held right now.
+    pub held: u64,
+    /// Packets that went on sooner, because the fault ended while they were held. Not in the figures below.
+    pub released_early: u64,
+    /// Mean of the time from taking a packet out of the queue to its verdict.
+    pub mean_delay_us: Option<u64>,
+    /// 99th percentile of the same, to within 1 %.
+    pub p99_delay_us: Option<u64>,
+    /// Packets lost because the queue was full: not asked for, and a reason to distrust the measurement.
+    pub dropped_by_queue: u64,
+    /// The queue stopped early; since then packets pass untouched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// A fault is no longer in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reverted {
+    pub name: String,
+    /// It was not in force when asked: never applied, reverted before, or expired.
+    pub already_gone: bool,
+    /// All that it did; absent for a name that was never applied.
+    pub dose: Option<Dose>,
+    /// When it ended; absent for a name that was never applied.
+    pub reverted_at_unix_ns: Option<u64>,
+    /// What reverting cost, including the wait for the kernel.
+    pub took_us: u64,
+}
+
+/// The agent lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    pub at_unix_ns: u64,
+    /// The faults in force, by name.
+    pub faults: Vec<String>,
+}
