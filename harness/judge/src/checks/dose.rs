@@ -1,0 +1,104 @@
+//! Whether each fault really did what was asked. A fault that touched nothing proves nothing.
+
+use super::Check;
+use crate::{
+    finding::Place,
+    text,
+    view::{Arm, View, target_id},
+};
+use shakedown_model::{
+    event::Phase,
+    fault::{Action, Fault, FaultRecord},
+    result::Finding,
+    verdict::Verdict,
+};
+
+/// An achieved delay may lie between this share of what was asked …
+const LOW: f64 = 0.5;
+/// … and this multiple.
+const HIGH: f64 = 2.0;
+/// Slack in milliseconds for small delays.
+const SLACK_MS: f64 = 5.0;
+/// A fault must have been on for this share of the time asked.
+const ON_SHARE: f64 = 0.5;
+
+pub(crate) struct DoseCheck;
+
+impl Check for DoseCheck {
+    fn name(&self) -> &'static str {
+        "dose"
+    }
+
+    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
+        if view.candidate.phase(Phase::Fault).is_none() {
+            return Vec::new();
+        }
+        view.scenario.faults.iter().enumerate().map(|(index, fault)| judge_fault(view, index, fault)).collect()
+    }
+}
+
+fn judge_fault(view: &View<'_>, index: usize, fault: &Fault) -> Finding {
+    let subject = format!("{} {}", fault.action.kind(), target_id(&fault.on));
+    let place = Place::new(view.scenario, Some(Phase::Fault), &subject, "dose").at(&fault.source);
+    let record = view.candidate.fault(index);
+    let touched = record.map_or(0, |record| record.dose.touched);
+    let baseline = view.baseline.as_ref().and_then(|arm| arm.fault(index)).map(|record| record.dose.touched as f64);
+    let finding = match shortcoming(&view.candidate, index, fault) {
+        Some(reason) => place.inconclusive(reason),
+        None => place.finding(Verdict::Pass, record.map_or_else(String::new, |record| describe(fault, record))),
+    };
+    Finding { observed: Some(touched as f64), limit: Some(1.0), baseline, unit: "count".to_owned(), samples: touched, ..finding }
+}
+
+/// Why the dose of a fault on one variant proves nothing; `None`: it was what was asked.
+pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<String> {
+    let what = format!("{} on {}", fault.action.kind(), fault.on);
+    let Some(record) = arm.fault(index) else {
+        return Some(format!("{what} left no record of what it did"));
+    };
+    if let Some(error) = &record.error {
+        return Some(format!("{what} was not carried out: {}", text::clean(error, 500)));
+    }
+    let Some(applied) = record.applied_at else {
+        return Some(format!("{what} never took hold"));
+    };
+    if record.dose.touched == 0 {
+        return Some(format!("{what} touched nothing, and a fault that touched nothing proves nothing: does traffic really go that way?"));
+    }
+    let Some(reverted) = record.reverted_at else {
+        return Some(format!("{what} was never seen to end"));
+    };
+    let (on, asked) = (reverted.since(applied).as_secs_f64(), fault.lasts.0.as_secs_f64());
+    if fault.action != Action::Restart && on < ON_SHARE * asked {
+        return Some(format!("{what} was on for {} of the {} asked", text::seconds(on), text::seconds(asked)));
+    }
+    delay_shortcoming(&what, fault, record)
+}
+
+fn delay_shortcoming(what: &str, fault: &Fault, record: &FaultRecord) -> Option<String> {
+    let Action::Latency(latency) = &fault.action else { return None };
+    let asked = latency.delay.0.as_secs_f64() * 1e3;
+    let Some(achieved) = record.dose.figures.get("delay_ms").copied().filter(|delay| delay.is_finite()) else {
+        return Some(format!("{what} did not measure the delay that it added"));
+    };
+    let (low, high) = ((LOW * asked).min(asked - SLACK_MS), (HIGH * asked).max(asked + SLACK_MS));
+    (achieved <= 0.0 || achieved < low || achieved > high).then(|| {
+        format!(
+            "{what} added {} where {} were asked, too far off to prove anything",
+            text::seconds(achieved / 1e3),
+            text::seconds(asked / 1e3)
+        )
+    })
+}
+
+fn describe(fault: &Fault, record: &FaultRecord) -> String {
+    let figures: Vec<String> = record
+        .dose
+        .figures
+        .iter()
+        .map(|(name, value)| format!("{name} {}", shakedown_model::units::trim_float((value * 100.0).round() / 100.0)))
+        .collect();
+    let detail = if figures.is_empty() { String::new() } else { format!(" ({})", text::clean(&figures.join(", "), 300)) };
+    let times = if record.dose.touched == 1 { "once".to_owned() } else { format!("{} times", record.dose.touched) };
+    format!("{} on {} took hold and was met {times}{detail}", fault.action.kind(), fault.on)
+}

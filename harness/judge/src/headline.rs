@@ -1,0 +1,110 @@
+//! Verdict and reason in one sentence, for a scenario and for the run.
+
+use crate::text;
+use shakedown_model::{
+    evidence::Evidence,
+    experiment::BaselineMode,
+    result::{Culprit, Finding, ScenarioResult},
+    run::AbortKind,
+    verdict::Verdict,
+};
+
+/// Bytes of a reason that a headline takes.
+const REASON: usize = 300;
+
+/// One scenario's.
+pub(crate) fn of_scenario(verdict: Verdict, findings: &[Finding], culprits: &[Culprit]) -> String {
+    format!("{} — {}", word(verdict), scenario_body(verdict, findings, culprits))
+}
+
+/// The run's.
+pub(crate) fn of_run(verdict: Verdict, scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
+    let word = word(verdict);
+    match &evidence.run.aborted {
+        Some(abort) if abort.kind == AbortKind::Environment && verdict != Verdict::Fail => {
+            return format!("{word} — the run ended early: {}", text::clean(&abort.reason, REASON));
+        }
+        Some(abort) if abort.kind != AbortKind::Environment => {
+            return format!("{word} — interrupted: {}", text::clean(&abort.reason, REASON));
+        }
+        _ => {}
+    }
+    let of_verdict: Vec<&ScenarioResult> = scenarios.iter().filter(|scenario| scenario.verdict == verdict).collect();
+    let Some(first) = of_verdict.first() else {
+        return format!("{word} — nothing was exercised: the experiment holds no scenario that ran");
+    };
+    if verdict == Verdict::Pass {
+        return format!("{word} — {}", passed(scenarios, evidence));
+    }
+    let more = match of_verdict.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {})", text::count(more as u64, "more scenario")),
+    };
+    format!("{word} — {}: {}{more}", first.name, scenario_body(verdict, &first.findings, &first.culprits))
+}
+
+fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
+    let findings: usize = scenarios.iter().map(|scenario| scenario.findings.len()).sum();
+    let counted = format!("{}, {}", text::count(scenarios.len() as u64, "scenario"), text::count(findings as u64, "finding"));
+    if evidence.experiment.baseline.mode == BaselineMode::None || evidence.baseline.is_none() {
+        return format!("{counted}; every expectation held (no baseline was compared)");
+    }
+    format!("{counted}; nothing got worse by {} or more", text::change(evidence.experiment.gate.harmful.0))
+}
+
+fn scenario_body(verdict: Verdict, findings: &[Finding], culprits: &[Culprit]) -> String {
+    let decisive: Vec<&Finding> = findings.iter().filter(|finding| finding.verdict == verdict).collect();
+    let Some(first) = decisive.iter().min_by_key(|finding| weight(finding)) else {
+        return "nothing was judged".to_owned();
+    };
+    if verdict == Verdict::Pass {
+        return format!("{} held", text::count(findings.len() as u64, "finding"));
+    }
+    let blame = culprits.first().map_or_else(String::new, |culprit| format!("; culprit {} / {}", culprit.service, culprit.operation));
+    let more = match decisive.len() - 1 {
+        0 => String::new(),
+        more => format!(" (+{more} more)"),
+    };
+    format!("{}{more}{blame}", sentence(first))
+}
+
+/// Which finding speaks for its scenario: the comparison under the fault first, as it holds the change responsible.
+fn weight(finding: &Finding) -> u8 {
+    use shakedown_model::event::Phase::Fault;
+    match (finding.check.as_str(), finding.verdict) {
+        ("environment" | "baseline", Verdict::Inconclusive) => 0,
+        ("dose" | "generator", Verdict::Inconclusive) | ("crash", _) => 1,
+        ("success-vs-baseline" | "p99-vs-baseline", _) if finding.phase == Some(Fault) => 2,
+        ("success-vs-baseline" | "p99-vs-baseline", _) => 3,
+        _ => 4,
+    }
+}
+
+fn sentence(finding: &Finding) -> String {
+    match (finding.check.as_str(), finding.verdict, finding.observed, finding.baseline, finding.change) {
+        ("p99-vs-baseline", Verdict::Fail, Some(ours), Some(theirs), Some(change)) => {
+            let bounds = finding
+                .ci
+                .map_or_else(String::new, |[low, high]| format!(", proven between {} and {}", text::change(low), text::change(high)));
+            format!(
+                "{} P99 {} vs {} (slowest requests {}{bounds})",
+                finding.subject,
+                text::seconds(ours),
+                text::seconds(theirs),
+                text::change(change)
+            )
+        }
+        ("success-vs-baseline", Verdict::Fail, Some(ours), Some(theirs), _) => {
+            format!("{} success {} vs {}", finding.subject, text::share(ours), text::share(theirs))
+        }
+        _ => text::clean(&finding.reason, REASON),
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Inconclusive => "INCONCLUSIVE",
+        Verdict::Fail => "FAIL",
+    }
+}

@@ -1,0 +1,84 @@
+//! What is wrong with the experiment itself: said once for the run, beside the findings of the scenarios.
+
+use crate::{comparison, text, view::View};
+use shakedown_model::{
+    event::Event,
+    evidence::{Evidence, VariantEvidence},
+    experiment::BaselineMode,
+    result::HealthNote,
+};
+
+/// Notes of one run, in a fixed order.
+pub(crate) fn notes(evidence: &Evidence, views: &[View<'_>]) -> Vec<HealthNote> {
+    let mut notes = Vec::new();
+    let mut say = |name: &str, text: String, forces_inconclusive: bool| {
+        notes.push(HealthNote { name: name.to_owned(), text, forces_inconclusive });
+    };
+    if let Some(abort) = &evidence.run.aborted {
+        say("ended-early", format!("the run ended before its plan did: {}", text::clean(&abort.reason, 500)), true);
+    }
+    if !evidence.run.clean {
+        say("not-clean", "something was left behind; take it back with `shakedown recover`".to_owned(), false);
+    }
+    for view in views.iter().filter(|view| view.run.is_some()) {
+        if let Some(why) = &view.load_distrust {
+            say("generator", format!("{}: {why}", view.scenario.name), true);
+        }
+    }
+    baseline(evidence, &mut say);
+    losses("candidate", &evidence.candidate, &mut say);
+    if let Some(baseline) = &evidence.baseline {
+        losses("baseline", &baseline.evidence, &mut say);
+    }
+    for timed in &evidence.events {
+        if let Event::SourceFailed { variant, source, error } = &timed.event {
+            let text = format!("{}: the source {} failed: {}", variant.word(), text::clean(source, 100), text::clean(error, 300));
+            say("source-failed", text, false);
+        }
+    }
+    if evidence.run.commit.dirty {
+        say("uncommitted", "the tree holds changes that no commit has: this verdict belongs to no commit".to_owned(), false);
+    }
+    let unknown = |name: &String| !evidence.experiment.scenarios.iter().any(|scenario| scenario.name == *name);
+    for run in evidence.run.scenarios.iter().filter(|run| unknown(&run.name)) {
+        say(
+            "unknown-scenario",
+            format!("{} ran but the experiment does not name it, so it was not judged", text::clean(&run.name, 100)),
+            true,
+        );
+    }
+    notes
+}
+
+fn baseline(evidence: &Evidence, say: &mut impl FnMut(&str, String, bool)) {
+    let mode = evidence.experiment.baseline.mode;
+    match &evidence.baseline {
+        _ if mode == BaselineMode::None => {}
+        None => say("baseline-missing", "there is no baseline to compare with, so only expectations were judged".to_owned(), true),
+        Some(baseline) => {
+            if !baseline.paired {
+                say(
+                    "recorded-baseline",
+                    "recorded baseline: run-to-run effects are not removed; --baseline-mode paired removes them".to_owned(),
+                    false,
+                );
+            }
+            if let Some(why) = comparison::incomparable(evidence, baseline) {
+                say("baseline-incomparable", why, true);
+            }
+        }
+    }
+}
+
+/// One note a variant, however many things were lost.
+fn losses(variant: &str, evidence: &VariantEvidence, say: &mut impl FnMut(&str, String, bool)) {
+    let lost: Vec<String> = evidence
+        .losses
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(what, count)| format!("{count} {}", text::clean(what, 100)))
+        .collect();
+    if !lost.is_empty() {
+        say("telemetry-lost", format!("{variant}: {}", lost.join(", ")), false);
+    }
+}
