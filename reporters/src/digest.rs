@@ -1,0 +1,94 @@
+//! What every report shows of a scenario first: worst things first, and the four figures of the overview.
+//! It chooses among what the judge found; it judges nothing itself.
+
+use shakedown_model::{
+    event::Phase,
+    result::{FaultResult, Finding, LoadExhibit, RunResult, ScenarioResult},
+    verdict::Verdict,
+};
+use std::cmp::Reverse;
+
+/// Scenarios, the worst first, else in the order of the plan.
+pub(crate) fn scenarios(result: &RunResult) -> Vec<&ScenarioResult> {
+    let mut scenarios: Vec<_> = result.scenarios.iter().collect();
+    scenarios.sort_by_key(|scenario| Reverse(scenario.verdict));
+    scenarios
+}
+
+/// Findings, the worst first, else in the order of the judge.
+pub(crate) fn findings(scenario: &ScenarioResult) -> Vec<&Finding> {
+    let mut findings: Vec<_> = scenario.findings.iter().collect();
+    findings.sort_by_key(|finding| Reverse(finding.verdict));
+    findings
+}
+
+/// Findings that did not pass, with their scenario, the worst first.
+pub(crate) fn not_passed(result: &RunResult) -> Vec<(&ScenarioResult, &Finding)> {
+    let mut found: Vec<_> = scenarios(result)
+        .into_iter()
+        .flat_map(|scenario| findings(scenario).into_iter().map(move |finding| (scenario, finding)))
+        .filter(|(_, finding)| finding.verdict != Verdict::Pass)
+        .collect();
+    found.sort_by_key(|(_, finding)| Reverse(finding.verdict));
+    found
+}
+
+/// The comparison of P99 with the baseline that says most: under the fault before other phases, the worst, then the largest.
+pub(crate) fn comparison(scenario: &ScenarioResult) -> Option<&Finding> {
+    scenario.findings.iter().filter(|finding| finding.check == "p99-vs-baseline" && finding.change.is_some()).max_by(|a, b| {
+        let key = |finding: &Finding| (finding.phase == Some(Phase::Fault), finding.verdict);
+        key(a).cmp(&key(b)).then(a.change.unwrap_or(0.0).total_cmp(&b.change.unwrap_or(0.0)))
+    })
+}
+
+/// The recovery that took longest, or did not come.
+pub(crate) fn recovery(scenario: &ScenarioResult) -> Option<&Finding> {
+    scenario
+        .findings
+        .iter()
+        .filter(|finding| finding.check == "recovery")
+        .max_by(|a, b| a.verdict.cmp(&b.verdict).then(a.observed.unwrap_or(f64::MAX).total_cmp(&b.observed.unwrap_or(f64::MAX))))
+}
+
+/// Success before, during and after the fault, of the load that suffered most from it.
+pub(crate) fn success(scenario: &ScenarioResult) -> Option<(&LoadExhibit, [Option<f64>; 3])> {
+    scenario
+        .exhibits
+        .loads
+        .iter()
+        .map(|load| (load, [Phase::Steady, Phase::Fault, Phase::Recovery].map(|phase| success_in(load, phase))))
+        .min_by(|(_, a), (_, b)| a[1].unwrap_or(2.0).total_cmp(&b[1].unwrap_or(2.0)))
+}
+
+fn success_in(load: &LoadExhibit, phase: Phase) -> Option<f64> {
+    load.table.iter().find(|row| row.phase == phase && row.candidate.requests > 0).map(|row| row.candidate.success)
+}
+
+/// Faults of the candidate; where a run measured no candidate, all of them.
+pub(crate) fn faults(scenario: &ScenarioResult) -> Vec<&FaultResult> {
+    let of_candidate: Vec<_> = scenario.faults.iter().filter(|fault| fault.variant == "candidate").collect();
+    if of_candidate.is_empty() { scenario.faults.iter().collect() } else { of_candidate }
+}
+
+/// How many findings say what: `[fail, inconclusive, pass]`.
+pub(crate) fn tally(scenario: &ScenarioResult) -> [usize; 3] {
+    [Verdict::Fail, Verdict::Inconclusive, Verdict::Pass]
+        .map(|verdict| scenario.findings.iter().filter(|finding| finding.verdict == verdict).count())
+}
+
+/// What went wrong with the run as a whole, as (name, sentence): none of it belongs to a scenario.
+pub(crate) fn troubles(result: &RunResult) -> Vec<(&'static str, String)> {
+    let mut troubles = Vec::new();
+    if !result.clean {
+        let text = "not clean: something that the run changed could not be taken back; run `shakedown recover` on this machine";
+        troubles.push(("clean", text.to_owned()));
+    }
+    if let Some(reason) = &result.run.aborted {
+        let by = result.run.ended_by.as_deref().map(|by| format!(" ({by})")).unwrap_or_default();
+        troubles.push(("ended-early", format!("the run ended early{by}: {reason}")));
+    }
+    if result.scenarios.is_empty() {
+        troubles.push(("nothing-run", "no scenario was run, so nothing can be said about this commit".to_owned()));
+    }
+    troubles
+}

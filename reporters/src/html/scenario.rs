@@ -1,0 +1,351 @@
+//! One scenario of the page: faults, findings, figures, culprits, traces, logs and charts, as words.
+
+use super::{
+    chart_view::ChartView,
+    interval::IntervalView,
+    waterfall::{self, TraceView},
+};
+use crate::{
+    digest,
+    markdown::culprit_name,
+    plain::{one_line, plain},
+    words,
+};
+use serde::Serialize;
+use shakedown_model::{
+    event::Phase,
+    result::{Culprit, FaultResult, Figures, Finding, LogExhibit, RunResult, ScenarioResult},
+    time::UnixNanos,
+};
+
+#[derive(Debug, Serialize)]
+pub(super) struct ScenarioView {
+    id: String,
+    name: String,
+    verdict: &'static str,
+    headline: String,
+    why: Option<String>,
+    place: Option<String>,
+    tally: [usize; 3],
+    phases: String,
+    faults: Vec<FaultView>,
+    findings: Vec<FindingView>,
+    culprits: Vec<CulpritView>,
+    charts: Vec<ChartView>,
+    figures: Vec<FiguresTable>,
+    traces: Vec<TraceView>,
+    logs: Vec<LogView>,
+    logs_left_out: u64,
+    generator: Option<String>,
+    rerun: String,
+}
+
+/// A fault in the overview.
+#[derive(Debug, Serialize)]
+pub(super) struct DoseView {
+    name: String,
+    dose: String,
+    touched: String,
+    nothing: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct FaultView {
+    kind: String,
+    target: String,
+    variant: String,
+    mechanism: String,
+    asked: Vec<(String, String)>,
+    achieved: Vec<(String, String)>,
+    touched: String,
+    nothing: bool,
+    when: String,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingView {
+    verdict: &'static str,
+    check: String,
+    subject: String,
+    during: &'static str,
+    reason: String,
+    observed: String,
+    limit: String,
+    baseline: String,
+    change: Option<IntervalView>,
+    smallest: String,
+    samples: String,
+    place: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CulpritView {
+    name: String,
+    score: String,
+    share: Option<String>,
+    evidence: Vec<NoteView>,
+}
+
+#[derive(Debug, Serialize)]
+struct NoteView {
+    kind: String,
+    text: String,
+    reference: Option<String>,
+    href: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FiguresTable {
+    load: String,
+    rows: Vec<FiguresRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct FiguresRow {
+    phase: &'static str,
+    variant: &'static str,
+    cells: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LogView {
+    offset: String,
+    service: String,
+    severity: String,
+    level: &'static str,
+    body: String,
+    forbidden: bool,
+    trace: Option<String>,
+    href: Option<String>,
+}
+
+impl ScenarioView {
+    pub(super) fn of(result: &RunResult, scenario: &ScenarioResult, id: &str) -> ScenarioView {
+        let origin = origin(scenario, result.run.started);
+        let traces = waterfall::traces(&scenario.exhibits.traces, id, origin);
+        ScenarioView {
+            id: id.to_owned(),
+            name: one_line(&scenario.name, 120),
+            verdict: scenario.verdict.word(),
+            headline: words::sentence(&scenario.headline, scenario.verdict),
+            why: scenario.why.as_deref().map(|why| one_line(why, 600)),
+            place: place(&scenario.source.file, scenario.source.line),
+            tally: digest::tally(scenario),
+            phases: phases(scenario),
+            faults: scenario.faults.iter().map(|fault| fault_view(fault, origin)).collect(),
+            findings: digest::findings(scenario).into_iter().map(finding_view).collect(),
+            culprits: scenario.culprits.iter().map(|culprit| culprit_view(culprit, &traces)).collect(),
+            charts: scenario
+                .exhibits
+                .loads
+                .iter()
+                .enumerate()
+                .filter_map(|(index, load)| ChartView::of(scenario, load, origin, &format!("{id}-load-{}", index + 1)))
+                .collect(),
+            figures: figures(scenario),
+            logs: scenario.exhibits.logs.iter().map(|log| log_view(log, origin, &traces)).collect(),
+            traces,
+            logs_left_out: scenario.exhibits.logs_left_out,
+            generator: generator(scenario),
+            rerun: rerun(&result.run.rerun, &scenario.name),
+        }
+    }
+}
+
+impl DoseView {
+    pub(super) fn of(fault: &FaultResult) -> DoseView {
+        DoseView {
+            name: format!("{} {}", one_line(&fault.kind, 40), words::target(&fault.target)),
+            dose: words::dose(fault),
+            touched: words::count(fault.touched),
+            nothing: fault.touched == 0,
+        }
+    }
+}
+
+/// Time counts from the start of the fault.
+fn origin(scenario: &ScenarioResult, otherwise: UnixNanos) -> UnixNanos {
+    let fault = scenario.phases.iter().find(|phase| phase.name == Phase::Fault);
+    fault.or(scenario.phases.first()).map_or(otherwise, |phase| phase.start)
+}
+
+fn phases(scenario: &ScenarioResult) -> String {
+    let phases =
+        scenario.phases.iter().map(|phase| format!("{} {}", phase.name.word(), words::seconds(phase.end.since(phase.start).as_secs_f64())));
+    phases.collect::<Vec<_>>().join(" → ")
+}
+
+fn place(file: &str, line: u32) -> Option<String> {
+    (line > 0 && !file.is_empty()).then(|| format!("{}:{line}", one_line(file, 200)))
+}
+
+fn fault_view(fault: &FaultResult, origin: UnixNanos) -> FaultView {
+    let when = match (fault.applied_at, fault.reverted_at) {
+        (Some(from), Some(to)) => format!("{} … {}", words::offset(from, origin), words::offset(to, origin)),
+        (Some(from), None) => format!("{} …", words::offset(from, origin)),
+        _ => "never took hold".to_owned(),
+    };
+    let figures =
+        |figures: &indexmap::IndexMap<String, f64>| figures.iter().map(|(name, number)| words::dose_figure(name, *number)).collect();
+    FaultView {
+        kind: one_line(&fault.kind, 40),
+        target: words::target(&fault.target),
+        variant: one_line(&fault.variant, 20),
+        mechanism: one_line(&fault.mechanism, 80),
+        asked: figures(&fault.asked),
+        achieved: figures(&fault.achieved),
+        touched: words::count(fault.touched),
+        nothing: fault.touched == 0,
+        when,
+        error: fault.error.as_deref().map(|error| one_line(error, 600)),
+    }
+}
+
+fn finding_view(finding: &Finding) -> FindingView {
+    FindingView {
+        verdict: finding.verdict.word(),
+        check: one_line(&finding.check, 60),
+        subject: words::target(&finding.subject),
+        during: words::during(finding.phase),
+        reason: one_line(&finding.reason, 1_000),
+        observed: words::optional(finding.observed, &finding.unit),
+        limit: words::limit(finding),
+        baseline: words::optional(finding.baseline, &finding.unit),
+        change: IntervalView::of(finding),
+        smallest: finding
+            .smallest_detectable
+            .map_or_else(|| words::NOTHING.to_owned(), |change| words::change(change.abs()).replace('+', "±")),
+        samples: if finding.samples == 0 { String::new() } else { words::count(finding.samples) },
+        place: place(&finding.source.file, finding.source.line),
+    }
+}
+
+fn culprit_view(culprit: &Culprit, traces: &[TraceView]) -> CulpritView {
+    CulpritView {
+        name: culprit_name(culprit),
+        score: format!("{:.2}", culprit.score),
+        share: culprit.share.map(words::share),
+        evidence: culprit
+            .evidence
+            .iter()
+            .map(|note| {
+                let reference = note.reference.as_deref().map(|reference| one_line(reference, 300));
+                NoteView {
+                    kind: one_line(&note.kind, 30),
+                    text: one_line(&note.text, 600),
+                    href: reference.as_deref().and_then(|reference| href(reference, traces)),
+                    reference: reference
+                        .map(|reference| if is_trace_id(&reference) { format!("trace {}", &reference[..8]) } else { reference }),
+                }
+            })
+            .collect(),
+    }
+}
+
+fn is_trace_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Where a reference leads: to a waterfall of this page, or to a page of the web. Everything else (`javascript:` above all) leads nowhere.
+fn href(reference: &str, traces: &[TraceView]) -> Option<String> {
+    if let Some(id) = waterfall::link(traces, reference) {
+        return Some(format!("#{id}"));
+    }
+    let lower = reference.to_ascii_lowercase();
+    (lower.starts_with("https://") || lower.starts_with("http://")).then(|| reference.to_owned())
+}
+
+fn figures(scenario: &ScenarioResult) -> Vec<FiguresTable> {
+    let tables = scenario.exhibits.loads.iter().map(|load| {
+        let rows = load.table.iter().flat_map(|row| {
+            let phase = row.phase.word();
+            let candidate = FiguresRow { phase, variant: "candidate", cells: cells(&row.candidate) };
+            let baseline = row.baseline.as_ref().map(|baseline| FiguresRow { phase, variant: "baseline", cells: cells(baseline) });
+            [Some(candidate), baseline].into_iter().flatten()
+        });
+        FiguresTable { load: one_line(&load.load, 80), rows: rows.collect() }
+    });
+    tables.filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn cells(figures: &Figures) -> Vec<String> {
+    if figures.requests == 0 {
+        return vec!["0".to_owned(); 1].into_iter().chain(std::iter::repeat_n(words::NOTHING.to_owned(), 7)).collect();
+    }
+    let mut cells = vec![words::count(figures.requests), words::share(figures.success)];
+    cells.extend([figures.p50, figures.p90, figures.p95, figures.p99, figures.p999, figures.max].map(words::seconds));
+    cells
+}
+
+fn log_view(log: &LogExhibit, origin: UnixNanos, traces: &[TraceView]) -> LogView {
+    let severity = one_line(log.severity.as_deref().unwrap_or_default(), 12).to_uppercase();
+    let level = match severity.as_str() {
+        "ERROR" | "ERR" | "FATAL" | "CRITICAL" | "PANIC" | "ALERT" | "EMERG" => "fail",
+        "WARN" | "WARNING" => "inconclusive",
+        _ => "none",
+    };
+    let trace = log.trace_id.as_deref().map(|id| one_line(id, 64));
+    LogView {
+        offset: words::offset(log.at, origin),
+        service: one_line(&log.service, 80),
+        level,
+        severity,
+        body: plain(&log.body),
+        forbidden: log.why == "forbidden",
+        href: trace.as_deref().and_then(|id| waterfall::link(traces, id)),
+        trace: trace.map(|id| id.chars().take(8).collect()),
+    }
+}
+
+fn generator(scenario: &ScenarioResult) -> Option<String> {
+    let report = scenario.exhibits.generator.as_ref()?;
+    let shed = if report.shed > 0 { format!(", {} shed", words::count(report.shed)) } else { String::new() };
+    Some(format!(
+        "{} requests due, {} sent{shed}; sent {} late at P99, {} at most",
+        words::count(report.due),
+        words::count(report.sent),
+        words::seconds(report.late_p99_ms / 1e3),
+        words::seconds(report.late_max_ms / 1e3)
+    ))
+}
+
+/// The run's command with this scenario alone; as it is where quotes make its words uncertain.
+fn rerun(command: &str, scenario: &str) -> String {
+    let command = one_line(command, 4_000);
+    let is_plain = |text: &str| !text.contains(['\'', '"', '\\', '$', '`']);
+    let is_word = scenario.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) && !scenario.is_empty();
+    if !is_plain(&command) || !is_word || !command.starts_with("shakedown run") {
+        return command;
+    }
+    let mut kept = Vec::new();
+    let mut dropping = false;
+    for word in command.split(' ').skip(2) {
+        dropping = word == "--scenario" || (dropping && !word.starts_with('-'));
+        if !dropping && word != "--all" {
+            kept.push(word);
+        }
+    }
+    [vec!["shakedown", "run", "--scenario", scenario], kept].concat().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_of_a_scenario_names_it_alone_and_keeps_the_rest() {
+        let command = "shakedown run --scenario a --scenario b c --seed 42 --all --base v1";
+        assert_eq!(rerun(command, "b"), "shakedown run --scenario b --seed 42 --base v1");
+        assert_eq!(rerun("shakedown run --config 'my file' --seed 1", "b"), "shakedown run --config 'my file' --seed 1");
+        assert_eq!(rerun("shakedown run --seed 1", "b; rm -rf"), "shakedown run --seed 1");
+    }
+
+    #[test]
+    fn only_web_addresses_and_own_waterfalls_are_linked() {
+        assert_eq!(href("https://ci.example/1", &[]).as_deref(), Some("https://ci.example/1"));
+        for hostile in ["javascript:alert(1)", "data:text/html,x", " https://x", "file:///etc/passwd", "//evil", "src/pay.rs:88"] {
+            assert_eq!(href(hostile, &[]), None, "{hostile}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `report.html` as a browser meets it: self-contained, readable without JavaScript, hostile text shown and never obeyed.
+
+mod common;
+
+use common::{render, sample};
+use shakedown_model::{result::RunResult, verdict::Verdict};
+use shakedown_reporters::Html;
+use std::{collections::HashSet, io::Write, path::Path, process::Command};
+
+/// The values of every attribute called `name`.
+fn attributes<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
+    let needle = format!(" {name}=\"");
+    html.match_indices(&needle).map(|(at, _)| html[at + needle.len()..].split('"').next().unwrap_or_default()).collect()
+}
+
+/// The page without its `<script>` elements.
+fn without_scripts(html: &str) -> String {
+    let mut parts = html.split("<script");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |page, part| page + part.split_once("</script>").map_or("", |(_, rest)| rest))
+}
+
+#[test]
+fn the_page_asks_for_nothing_from_anywhere() {
+    let html = render(&Html, &sample());
+    assert!(attributes(&html, "src").iter().all(|src| *src == "x"), "only the hostile samples, escaped, hold a src");
+    assert!(
+        attributes(&without_scripts(&html), "href").iter().all(|href| href.starts_with('#') || *href == "data:,"),
+        "{:?}",
+        attributes(&html, "href")
+    );
+    let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).expect("a style element");
+    assert!(!style.contains("url(") && !style.contains("@import"));
+    assert!(html.contains("default-src 'none'"));
+    for call in ["fetch(", "XMLHttpRequest", "import(", "WebSocket", "blob:"] {
+        assert!(!html.contains(call), "{call}");
+    }
+}
+
+#[test]
+fn hostile_text_is_shown_and_never_obeyed() {
+    let html = render(&Html, &sample());
+    let page = without_scripts(&html);
+    for hostile in ["<script>alert(1)", "<img src=x", "alert(4)</script>"] {
+        assert!(!page.contains(hostile), "{hostile}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;&#x2f;script&gt;"), "the commit's subject is shown");
+    assert!(page.contains("&lt;img src=x onerror=alert(3)&gt;"), "the log line is shown");
+    assert!(page.contains("{{ 7*7 }}"), "text is never a template");
+    assert_eq!(html.matches("</script>").count(), 2, "nothing from outside can end a script element");
+}
+
+#[test]
+fn the_embedded_json_is_the_result() {
+    let html = render(&Html, &sample());
+    let json = html.split("id=\"result\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("the result in the page");
+    assert!(!json.contains('<'));
+    let back: RunResult = serde_json::from_str(json).expect("the embedded result can be read");
+    assert_eq!(serde_json::to_string(&back).expect("json"), serde_json::to_string(&sample()).expect("json"));
+}
+
+#[test]
+fn the_title_begins_with_the_verdict_and_the_worst_scenario_comes_first() {
+    let mut result = sample();
+    let html = render(&Html, &result);
+    assert!(html.contains("<title>FAIL: slow-payment"));
+    let position = |name: &str| html.find(&format!("aria-labelledby=\"s{name}-title\"")).expect(name);
+    assert!(position("1-slow-payment") < position("2-db-partition") && position("2-db-partition") < position("3-payment-killed"));
+    result.verdict = Verdict::Inconclusive;
+    assert!(render(&Html, &result).contains("<title>INCONCLUSIVE: "));
+}
+
+#[test]
+fn every_id_is_unique_and_every_inner_link_leads_somewhere() {
+    let mut result = sample();
+    let twin = result.scenarios[0].clone();
+    result.scenarios.push(twin);
+    let page = without_scripts(&render(&Html, &result));
+    let ids = attributes(&page, "id");
+    let unique: HashSet<_> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), unique.len(), "{ids:?}");
+    for href in attributes(&page, "href").into_iter().filter_map(|href| href.strip_prefix('#')) {
+        assert!(unique.contains(href), "#{href} leads nowhere");
+    }
+    for label in attributes(&page, "aria-labelledby").into_iter().flat_map(str::split_whitespace) {
+        assert!(unique.contains(label), "{label} labels nothing");
+    }
+}
+
+#[test]
+fn the_chart_says_in_words_what_it_shows() {
+    let html = render(&Html, &sample());
+    assert!(
+        html.contains("During the fault, P99 was 2.01 s against 412 ms of the baseline, and 97.4 % succeeded."),
+        "the description states the finding"
+    );
+    assert!(html.contains("The same as a table"));
+    assert!(html.contains("p99 limit 900 ms"));
+}
+
+#[test]
+fn a_run_with_next_to_nothing_in_it_still_makes_a_page() {
+    let mut result = sample();
+    for scenario in &mut result.scenarios {
+        scenario.phases.clear();
+        scenario.faults.clear();
+        scenario.findings.clear();
+        scenario.culprits.clear();
+        scenario.exhibits = shakedown_model::result::Exhibits::default();
+        scenario.why = None;
+    }
+    result.commit = shakedown_model::run::CommitInfo::default();
+    result.run.ended = None;
+    assert!(render(&Html, &result).contains("Nothing was judged in this scenario."));
+    result.scenarios.clear();
+    result.clean = false;
+    let html = render(&Html, &result);
+    assert!(html.contains("No scenario was run.") && html.contains("shakedown recover"));
+}
+
+#[test]
+fn figures_that_are_no_numbers_do_not_reach_the_drawing() {
+    let mut result = sample();
+    for scenario in &mut result.scenarios {
+        for load in &mut scenario.exhibits.loads {
+            for (index, point) in load.candidate.iter_mut().enumerate() {
+                point.p99 = [f64::NAN, f64::INFINITY, 0.0, -1.0][index % 4];
+                point.p50 = 0.0;
+            }
+        }
+        for finding in &mut scenario.findings {
+            finding.ci = finding.ci.map(|[low, _]| [low, f64::INFINITY]);
+        }
+        for trace in &mut scenario.exhibits.traces {
+            trace.latency = f64::NAN;
+            trace.spans[0].length = f64::INFINITY;
+        }
+    }
+    let page = without_scripts(&render(&Html, &result));
+    for name in ["d", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "cx"] {
+        for value in attributes(&page, name) {
+            assert!(!value.contains("NaN") && !value.contains("inf"), "{name}={value}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_the_sample_is_small() {
+    let size = render(&Html, &sample()).len();
+    assert!(size < 500_000, "{size} bytes");
+}
+
+#[test]
+fn a_browser_opens_the_page_and_complains_of_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("report.html");
+    std::fs::write(&file, render(&Html, &sample())).expect("room for a page");
+    let Some((dom, log)) = chromium(&file, folder.path()) else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: chromium is not installed; `apt-get install chromium` lets this test open the page");
+        return;
+    };
+    assert!(!log.contains("CONSOLE"), "{log}");
+    // The script shows the tools and adds a copy button to every command.
+    assert!(dom.contains(r#"<span class="tools">"#) && !dom.contains(r#"class="tools" hidden"#), "the script did not run");
+    assert_eq!(dom.matches("</code><button").count(), 4, "one button for each command");
+    assert!(dom.contains("<h1>slow-payment: checkout P99 2.01"));
+}
+
+/// The page's DOM after its scripts, and the browser's log; `None` where there is no browser.
+fn chromium(file: &Path, folder: &Path) -> Option<(String, String)> {
+    let profile = format!("--user-data-dir={}", folder.join("profile").display());
+    let flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--dump-dom",
+    ];
+    let output = Command::new("chromium").args(flags).arg(profile).arg(format!("file://{}", file.display())).output().ok()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some((String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}

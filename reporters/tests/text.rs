@@ -1,0 +1,124 @@
+//! The summaries of a run as text: Markdown, the terminal's table, annotations and JSON.
+
+mod common;
+
+use common::{render, sample};
+use shakedown_model::{result::RunResult, verdict::Verdict};
+use shakedown_reporters::{Console, Json, Markdown, Reporter, annotations};
+
+fn console(color: bool, width: usize) -> Console {
+    Console { color, width, report: Some(".shakedown/runs/20251121-104000-4f2c9d1/report.html".to_owned()) }
+}
+
+#[test]
+fn the_sample_prints_as_it_always_did() {
+    insta::assert_snapshot!("markdown", render(&Markdown, &sample()));
+    insta::assert_snapshot!("console", render(&console(false, 80), &sample()));
+    insta::assert_snapshot!("annotations", annotations(&sample()).join("\n"));
+}
+
+#[test]
+fn the_verdict_comes_first_in_every_summary() {
+    for (verdict, word) in [(Verdict::Pass, "PASS"), (Verdict::Inconclusive, "INCONCLUSIVE"), (Verdict::Fail, "FAIL")] {
+        let mut result = sample();
+        result.verdict = verdict;
+        for reporter in [&Markdown as &dyn Reporter, &console(false, 80)] {
+            let text = render(reporter, &result);
+            assert!(text.lines().next().is_some_and(|line| line.contains(word)), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_table_keeps_to_its_width_except_for_what_is_there_to_be_copied() {
+    let mut result = sample();
+    result.scenarios[0].findings[2].reason = "漢字".repeat(60);
+    for width in [0, 40, 60, 80, 200] {
+        let text = render(&console(false, width), &result);
+        let (body, foot) = text.split_at(text.find("  report ").expect("the report's path"));
+        let widest = body.lines().map(|line| line.chars().map(|c| if c > '\u{2e7f}' { 2 } else { 1 }).sum::<usize>()).max();
+        assert!(widest <= Some(width.clamp(40, 80)), "{widest:?} columns of {width}:\n{body}");
+        assert!(foot.contains(&result.run.rerun), "{foot}");
+    }
+}
+
+#[test]
+fn services_cannot_write_to_the_terminal() {
+    let mut result = sample();
+    result.scenarios[0].findings[2].reason = "\u{1b}[2J\u{1b}]0;owned\u{7}gone\r\u{8}".to_owned();
+    result.scenarios[0].name = "\u{9b}31mred".to_owned();
+    let plain = render(&console(false, 80), &result);
+    assert!(!plain.chars().any(|c| c.is_control() && c != '\n'), "{plain:?}");
+    let coloured = render(&console(true, 80), &result);
+    assert!(coloured.contains("\u{1b}[1;31m") && !coloured.contains("\u{1b}[2J") && !coloured.contains('\u{7}'), "{coloured:?}");
+}
+
+#[test]
+fn the_summary_quotes_what_markdown_would_obey() {
+    let mut result = sample();
+    result.scenarios[0].name = "a|b\n# head <img src=x onerror=1> @octocat `c`".to_owned();
+    let text = render(&Markdown, &result);
+    assert!(
+        text.lines().any(|line| line.starts_with("| ✗ fail | a\\|b #\u{200b} head &lt;img src=x onerror=1&gt; @\u{200b}octocat \\`c\\` |")),
+        "{text}"
+    );
+    assert!(!text.contains("<img") && !text.contains("@octocat"), "{text}");
+}
+
+#[test]
+fn the_summary_ends_before_the_limit_of_a_comment_and_keeps_the_command() {
+    let mut result = sample();
+    let finding = result.scenarios[0].findings[2].clone();
+    result.scenarios[0].findings.extend((0..2_000).map(|_| finding.clone()));
+    let text = render(&Markdown, &result);
+    assert!(text.chars().count() <= 60_000, "{}", text.chars().count());
+    assert!(text.contains("more lines were left out") && text.contains(&result.run.rerun));
+}
+
+#[test]
+fn a_command_cannot_close_its_own_fence() {
+    let mut result = sample();
+    result.run.rerun = "shakedown run --scenario '````x'".to_owned();
+    assert!(render(&Markdown, &result).contains("`````sh\nshakedown run --scenario '````x'\n`````"));
+}
+
+#[test]
+fn annotations_stop_where_github_stops_and_count_the_rest() {
+    let mut result = sample();
+    let finding = result.scenarios[0].findings[2].clone();
+    result.scenarios[0].findings = (0..15).map(|_| finding.clone()).collect();
+    result.inconclusive_blocks = false;
+    let lines = annotations(&result);
+    let starting = |prefix: &str| lines.iter().filter(|line| line.starts_with(prefix)).count();
+    assert_eq!((starting("::error "), starting("::warning "), starting("::notice ")), (10, 1, 1), "{lines:#?}");
+    assert!(lines.last().is_some_and(|line| line.ends_with("::5 more findings are in the report")), "{lines:#?}");
+}
+
+#[test]
+fn an_annotation_is_one_command_whatever_it_says() {
+    let mut result = sample();
+    result.scenarios[0].findings[2].reason = "100 %\n::error::injected".to_owned();
+    result.scenarios[0].findings[2].source.file = "a,b:c\n.yaml".to_owned();
+    let line = annotations(&result).into_iter().find(|line| line.contains("injected")).expect("the finding's line");
+    assert!(line.starts_with("::error file=a%2Cb%3Ac%0A.yaml,line=8,title="), "{line}");
+    assert!(line.ends_with("::100 %25%0A::error::injected") && !line.contains('\n'), "{line}");
+}
+
+#[test]
+fn findings_without_a_line_in_the_config_are_not_annotated() {
+    let mut result = sample();
+    for scenario in &mut result.scenarios {
+        for finding in &mut scenario.findings {
+            finding.source.line = 0;
+        }
+    }
+    assert_eq!(annotations(&result), Vec::<String>::new());
+}
+
+#[test]
+fn json_comes_back_as_it_went_and_is_the_same_each_time() {
+    let first = render(&Json, &sample());
+    let back: RunResult = serde_json::from_str(&first).expect("what was written can be read");
+    assert_eq!(render(&Json, &back), first);
+    assert!(first.starts_with("{\n  \"schema\": \"shakedown.result/1\"") && first.ends_with("}\n"));
+}
