@@ -1,0 +1,240 @@
+//! Faults on and off, on one variant: the same spec by whatever means the runtime has, and the dose that it really gave.
+
+use crate::{agents, announce::now, plan::mechanism, sides::Side};
+use shakedown_agent::wire;
+use shakedown_link::Behaviour;
+use shakedown_model::{
+    fault::{Action, Distribution, Dose, Edge, Fault, FaultRecord, Target},
+    plan::RuntimeKind,
+    time::UnixNanos,
+};
+use shakedown_runtime::{Changed, Lifecycle, StateWord};
+use shakedown_undo::Journal;
+
+/// An agent takes a fault back by itself after its length and this: the harness is then taken for dead.
+const GRACE_MS: u64 = 10_000;
+
+/// What is needed to carry faults out.
+pub(crate) struct Means<'a> {
+    pub(crate) runtime: RuntimeKind,
+    pub(crate) journal: &'a Journal,
+    pub(crate) scenario: &'a str,
+    pub(crate) seed: u64,
+}
+
+/// A fault of the plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Planned<'a> {
+    pub(crate) index: usize,
+    pub(crate) fault: &'a Fault,
+}
+
+impl Planned<'_> {
+    fn name(&self) -> String {
+        format!("fault-{}", self.index)
+    }
+}
+
+/// The record of a fault before anything was done.
+pub(crate) fn record(means: &Means<'_>, planned: Planned<'_>) -> FaultRecord {
+    FaultRecord {
+        scenario: means.scenario.to_owned(),
+        index: planned.index,
+        kind: planned.fault.action.kind().to_owned(),
+        target: planned.fault.on.to_string(),
+        mechanism: mechanism(&planned.fault.action, means.runtime).to_owned(),
+        asked: planned.fault.action.asked(),
+        dose: Dose::default(),
+        applied_at: None,
+        reverted_at: None,
+        error: None,
+    }
+}
+
+/// Puts a fault on. What goes wrong stands in the record, which then has no `applied_at`.
+pub(crate) async fn apply(side: &Side, means: &Means<'_>, planned: Planned<'_>) -> FaultRecord {
+    let mut record = record(means, planned);
+    match try_apply(side, means, planned, &mut record).await {
+        Ok(at) => record.applied_at = Some(at),
+        Err(error) => record.error = Some(error),
+    }
+    record
+}
+
+/// Takes a fault off and completes the record.
+pub(crate) async fn revert(side: &Side, means: &Means<'_>, planned: Planned<'_>, record: &mut FaultRecord) {
+    if record.applied_at.is_none() {
+        return;
+    }
+    match try_revert(side, means, planned, record).await {
+        Ok(at) => record.reverted_at = Some(at),
+        Err(error) => record.error = Some(format!("not taken back: {error}")),
+    }
+}
+
+async fn try_apply(side: &Side, means: &Means<'_>, planned: Planned<'_>, record: &mut FaultRecord) -> Result<UnixNanos, String> {
+    match (&planned.fault.on, &planned.fault.action) {
+        (Target::Service(service), Action::Pause) => change(side, means, service, Lifecycle::Pause, record).await,
+        (Target::Service(service), Action::Kill) => change(side, means, service, Lifecycle::Kill, record).await,
+        (Target::Service(service), Action::Restart) => {
+            let began = now();
+            let at = change(side, means, service, Lifecycle::Restart, record).await?;
+            side.refresh(service).await.map_err(|error| error.to_string())?;
+            record.dose.figures.insert("down_ms".to_owned(), at.since(began).as_secs_f64() * 1e3);
+            Ok(began)
+        }
+        (Target::Edge(edge), action) => match means.runtime {
+            RuntimeKind::Docker => apply_packets(side, planned, edge, means.seed, record).await,
+            RuntimeKind::Process => apply_link(side, planned, edge, action, means.seed),
+        },
+        (Target::Service(_), action) => Err(format!("{} is not done to a service", action.kind())),
+    }
+}
+
+async fn try_revert(side: &Side, means: &Means<'_>, planned: Planned<'_>, record: &mut FaultRecord) -> Result<UnixNanos, String> {
+    match (&planned.fault.on, &planned.fault.action) {
+        (Target::Service(service), Action::Pause) => {
+            change(side, means, service, Lifecycle::Resume, record).await.inspect(|_| down(record))
+        }
+        (Target::Service(service), Action::Kill) => {
+            let at = change(side, means, service, Lifecycle::Start, record).await?;
+            side.refresh(service).await.map_err(|error| error.to_string())?;
+            down(record);
+            Ok(at)
+        }
+        (Target::Edge(edge), _) => match means.runtime {
+            RuntimeKind::Docker => revert_packets(side, planned, edge, record).await,
+            RuntimeKind::Process => revert_link(side, edge, record),
+        },
+        (Target::Service(_), _) => Ok(now()),
+    }
+}
+
+fn down(record: &mut FaultRecord) {
+    if let Some(applied) = record.applied_at {
+        record.dose.figures.insert("down_ms".to_owned(), now().since(applied).as_secs_f64() * 1e3);
+    }
+}
+
+/// Changes the life of a service; the runtime's proof counts as touched.
+async fn change(
+    side: &Side,
+    means: &Means<'_>,
+    service: &str,
+    lifecycle: Lifecycle,
+    record: &mut FaultRecord,
+) -> Result<UnixNanos, String> {
+    let changed = side.stack.change(service, lifecycle, means.journal).await.map_err(|error| error.to_string())?;
+    if took_hold(lifecycle, &changed) {
+        record.dose.touched = 1;
+    }
+    Ok(changed.at)
+}
+
+/// Whether the states before and after prove that a disturbance was one.
+fn took_hold(lifecycle: Lifecycle, changed: &Changed) -> bool {
+    match lifecycle {
+        Lifecycle::Pause => changed.after.word == StateWord::Paused,
+        Lifecycle::Kill => changed.before.word != StateWord::Exited && changed.after.word == StateWord::Exited,
+        Lifecycle::Restart => changed.after.started_at != changed.before.started_at,
+        Lifecycle::Resume | Lifecycle::Start => false,
+    }
+}
+
+fn edge_link<'a>(side: &'a Side, edge: &Edge) -> Result<&'a shakedown_link::Link, String> {
+    side.links.get(edge).ok_or_else(|| {
+        format!("{} does not take the address of {} from `{{{{ {} }}}}`, so there is no link on {edge}", edge.from, edge.to, edge.to)
+    })
+}
+
+fn apply_link(side: &Side, planned: Planned<'_>, edge: &Edge, action: &Action, seed: u64) -> Result<UnixNanos, String> {
+    let link = edge_link(side, edge)?;
+    link.set(match action {
+        Action::Latency(latency) => Behaviour::Latency {
+            delay: latency.delay.0,
+            jitter: latency.jitter.0,
+            distribution: latency.distribution,
+            seed: seed ^ planned.index as u64,
+        },
+        Action::Partition => Behaviour::Partition,
+        Action::Reset => Behaviour::Reset,
+        other => return Err(format!("{} is not done to an edge", other.kind())),
+    });
+    Ok(now())
+}
+
+fn revert_link(side: &Side, edge: &Edge, record: &mut FaultRecord) -> Result<UnixNanos, String> {
+    let link = edge_link(side, edge)?;
+    let dose = link.dose();
+    link.set(Behaviour::Pass);
+    record.dose.touched = if record.kind == "reset" { dose.resets } else { dose.chunks.max(dose.connections_touched) };
+    let mut put = |name: &str, value: f64| record.dose.figures.insert(name.to_owned(), value);
+    put("connections", dose.connections_touched as f64);
+    put("bytes", dose.bytes as f64);
+    match record.kind.as_str() {
+        "latency" => {
+            put("delay_ms", dose.mean_delay.as_secs_f64() * 1e3);
+            put("delay_p99_ms", dose.p99_delay.as_secs_f64() * 1e3);
+        }
+        "reset" => {
+            put("resets", dose.resets as f64);
+        }
+        _ => {}
+    }
+    Ok(now())
+}
+
+async fn apply_packets(side: &Side, planned: Planned<'_>, edge: &Edge, seed: u64, record: &mut FaultRecord) -> Result<UnixNanos, String> {
+    let agent = side.agents.get(&edge.from).ok_or_else(|| format!("no agent stands beside {}", edge.from))?;
+    let addresses = side.stack.addresses_within(&edge.to).await.map_err(|error| error.to_string())?;
+    let spec = wire::FaultSpec {
+        name: planned.name(),
+        ttl_ms: planned.fault.lasts.0.as_millis() as u64 + GRACE_MS,
+        kind: packet_kind(&planned.fault.action, seed ^ planned.index as u64)?,
+        to: wire::Target { addresses, ports: Vec::new() },
+        direction: packet_direction(&planned.fault.action),
+    };
+    let applied = agent.lock().await.apply(spec).await.map_err(|error| error.to_string())?;
+    record.mechanism = applied.mechanism;
+    Ok(UnixNanos(applied.applied_at_unix_ns))
+}
+
+fn packet_kind(action: &Action, seed: u64) -> Result<wire::Kind, String> {
+    match action {
+        Action::Latency(latency) => Ok(wire::Kind::Latency(wire::Latency {
+            delay_us: latency.delay.0.as_micros() as u64,
+            jitter_us: latency.jitter.0.as_micros() as u64,
+            distribution: match latency.distribution {
+                Distribution::Uniform => wire::Distribution::Uniform,
+                Distribution::Normal => wire::Distribution::Normal,
+            },
+            seed,
+        })),
+        Action::Partition => Ok(wire::Kind::Partition {}),
+        Action::Reset => Ok(wire::Kind::Reset {}),
+        other => Err(format!("{} is not done to packets", other.kind())),
+    }
+}
+
+/// Latency is added once to each round trip, to what comes back: held outgoing packets would count against the sender's own socket
+/// buffer. A partition cuts both ways. A reset answers what the caller sends, so that the caller hears of it first.
+fn packet_direction(action: &Action) -> wire::Direction {
+    match action {
+        Action::Partition => wire::Direction::Both,
+        Action::Latency(_) => wire::Direction::In,
+        _ => wire::Direction::Out,
+    }
+}
+
+async fn revert_packets(side: &Side, planned: Planned<'_>, edge: &Edge, record: &mut FaultRecord) -> Result<UnixNanos, String> {
+    let agent = side.agents.get(&edge.from).ok_or_else(|| format!("no agent stands beside {}", edge.from))?;
+    let reverted = agent.lock().await.revert(&planned.name()).await.map_err(|error| error.to_string())?;
+    if let Some(dose) = &reverted.dose {
+        record.dose.touched = dose.packets;
+        record.dose.figures.extend(agents::figures(dose).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        if let Some(trouble) = &dose.trouble {
+            record.error = Some(trouble.clone());
+        }
+    }
+    Ok(reverted.reverted_at_unix_ns.map_or_else(now, UnixNanos))
+}
