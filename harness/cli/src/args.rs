@@ -1,0 +1,281 @@
+//! What is typed. Plain data; every flag has an environment variable.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shakedown_model::{experiment::BaselineMode, units::Span, verdict::GateMode};
+use std::path::PathBuf;
+
+/// Puts every commit through a shakedown: starts the services, drives load, breaks things on purpose, compares with the baseline
+/// commit, and answers merge / don't merge / can't tell.
+#[derive(Debug, Parser)]
+#[command(name = "shakedown", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    pass (or --mode warn)
+  1    fail: an expectation broke or the change made it worse
+  2    usage or config error
+  3    inconclusive, where the config says that blocks
+  4    environment: no engine, a service never ready, steady state broken before any fault
+  5    not clean: an undo failed; run `shakedown recover`
+  70   a bug in shakedown
+  130, 143  interrupted, and clean";
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The experiment.
+    #[arg(long, short, global = true, env = "SHAKEDOWN_CONFIG", default_value = "shakedown.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Where services run.
+    #[arg(long, global = true, env = "SHAKEDOWN_RUNTIME", default_value = "auto")]
+    pub(crate) runtime: RuntimeChoice,
+    /// Colours.
+    #[arg(long, global = true, env = "SHAKEDOWN_COLOR", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Less progress; the result is still printed.
+    #[arg(long, short, global = true, env = "SHAKEDOWN_QUIET")]
+    pub(crate) quiet: bool,
+    /// More detail.
+    #[arg(long, short, global = true, env = "SHAKEDOWN_VERBOSE", action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Form of what goes to stdout.
+    #[arg(long, global = true, env = "SHAKEDOWN_FORMAT", default_value = "human")]
+    pub(crate) format: Format,
+}
+
+/// Where services run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeChoice {
+    /// The container engine if one answers, else processes.
+    Auto,
+    /// A container engine.
+    Docker,
+    /// Child processes.
+    Process,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Form of what goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// What is asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Reads compose.yaml and writes a first shakedown.yaml, scenarios for the edges it finds, and a CI workflow.
+    Init(InitOptions),
+    /// Says what this machine can do, each line with its fix.
+    Doctor,
+    /// Shows all mistakes of the config at once; starts nothing.
+    Validate,
+    /// Shows which scenarios this commit runs and why; starts nothing.
+    Plan(Selection),
+    /// Plans, runs, judges and reports: the gate.
+    Run(RunOptions),
+    /// Judges a recorded run again; the same to the byte each time.
+    Judge(JudgeOptions),
+    /// Prints a recorded run again.
+    Report(ReportOptions),
+    /// Takes back whatever a dead run left behind.
+    Recover,
+    /// The store of baselines.
+    #[command(subcommand)]
+    Baseline(BaselineAction),
+    /// Prints the JSON Schema of the config.
+    Schema,
+    /// Prints completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page.
+    Man,
+}
+
+/// Flags of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitOptions {
+    /// The compose file; the usual names are tried where none is given.
+    #[arg(long, env = "SHAKEDOWN_COMPOSE", value_name = "FILE")]
+    pub(crate) compose: Option<PathBuf>,
+    /// Replace files that are there.
+    #[arg(long, env = "SHAKEDOWN_FORCE")]
+    pub(crate) force: bool,
+}
+
+/// Which scenarios, of which commits.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Run these scenarios only.
+    #[arg(long, env = "SHAKEDOWN_SCENARIO", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pub(crate) scenario: Vec<String>,
+    /// Run every scenario, whatever the change touches.
+    #[arg(long, env = "SHAKEDOWN_ALL")]
+    pub(crate) all: bool,
+    /// Compare with this revision.
+    #[arg(long, env = "SHAKEDOWN_BASE", value_name = "REV")]
+    pub(crate) base: Option<String>,
+    /// Judge this revision instead of the working tree.
+    #[arg(long, env = "SHAKEDOWN_HEAD", value_name = "REV")]
+    pub(crate) head: Option<String>,
+    /// When the baseline is measured.
+    #[arg(long, env = "SHAKEDOWN_BASELINE_MODE", value_name = "paired|recorded|none", value_parser = baseline_mode)]
+    pub(crate) baseline_mode: Option<BaselineMode>,
+    /// Run the i-th of n parts.
+    #[arg(long, env = "SHAKEDOWN_SHARD", value_name = "i/n", value_parser = shard)]
+    pub(crate) shard: Option<(u32, u32)>,
+    /// Of everything random; otherwise a function of the commit.
+    #[arg(long, env = "SHAKEDOWN_SEED", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Leave out scenarios that do not fit into this much time.
+    #[arg(long, env = "SHAKEDOWN_BUDGET", value_name = "DURATION")]
+    pub(crate) budget: Option<Span>,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// The run directory; must not exist yet.
+    #[arg(long, env = "SHAKEDOWN_OUT", value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// What a verdict that is not a pass does; goes before the config.
+    #[arg(long, env = "SHAKEDOWN_MODE", value_name = "block|warn", value_parser = gate_mode)]
+    pub(crate) mode: Option<GateMode>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Copies of the reports.
+#[derive(Debug, Args, Default)]
+pub(crate) struct Files {
+    /// Also write the HTML report here.
+    #[arg(long, env = "SHAKEDOWN_HTML", value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Also write the JUnit file here.
+    #[arg(long, env = "SHAKEDOWN_JUNIT", value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Also write the Markdown summary here.
+    #[arg(long, env = "SHAKEDOWN_MARKDOWN", value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Also write result.json here.
+    #[arg(long, env = "SHAKEDOWN_JSON", value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Flags of `judge`.
+#[derive(Debug, Args)]
+pub(crate) struct JudgeOptions {
+    /// The run directory.
+    pub(crate) directory: PathBuf,
+    /// A run directory to compare with, in place of the run's own baseline.
+    #[arg(long, env = "SHAKEDOWN_BASELINE", value_name = "DIR")]
+    pub(crate) baseline: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportOptions {
+    /// Run directories.
+    #[arg(required = true)]
+    pub(crate) directories: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// What to do with the store.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BaselineAction {
+    /// Lists what is stored, newest first.
+    List,
+    /// Shows what is stored for a commit.
+    Show {
+        /// Commit, or the beginning of its id.
+        commit: String,
+    },
+    /// Stores a recorded run as the baseline of its commit.
+    Save {
+        /// The run directory; the newest one where none is given.
+        directory: Option<PathBuf>,
+    },
+    /// Removes all but the newest.
+    Prune {
+        /// How many stay.
+        #[arg(long, env = "SHAKEDOWN_KEEP", default_value_t = 20)]
+        keep: usize,
+    },
+}
+
+fn shard(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    match parsed {
+        Some((index, count)) if index >= 1 && index <= count => Ok((index, count)),
+        _ => Err("expected i/n with i from 1 to n, such as 2/4".to_owned()),
+    }
+}
+
+fn baseline_mode(text: &str) -> Result<BaselineMode, String> {
+    match text {
+        "paired" => Ok(BaselineMode::Paired),
+        "recorded" => Ok(BaselineMode::Recorded),
+        "none" => Ok(BaselineMode::None),
+        _ => Err("expected paired, recorded or none".to_owned()),
+    }
+}
+
+fn gate_mode(text: &str) -> Result<GateMode, String> {
+    match text {
+        "block" => Ok(GateMode::Block),
+        "warn" => Ok(GateMode::Warn),
+        _ => Err("expected block or warn".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_flag_has_an_environment_variable() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        let flags =
+            |command: &clap::Command| command.get_arguments().filter(|argument| argument.get_long().is_some()).cloned().collect::<Vec<_>>();
+        let all = flags(&command).into_iter().chain(command.get_subcommands().flat_map(flags));
+        for flag in all.filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
+            assert!(flag.get_env().is_some(), "--{}", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn shards_outside_their_range_are_refused() {
+        assert_eq!(shard("2/4"), Ok((2, 4)));
+        for wrong in ["0/4", "5/4", "4", "a/b"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}

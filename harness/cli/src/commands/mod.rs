@@ -1,0 +1,12 @@
+//! One file a command.
+
+pub(crate) mod baseline;
+pub(crate) mod doctor;
+pub(crate) mod init;
+pub(crate) mod judge;
+pub(crate) mod plan;
+pub(crate) mod recover;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod validate;

@@ -1,0 +1,67 @@
+//! `shakedown recover`: takes back whatever dead runs left behind: by their journals, then by label.
+
+use crate::{
+    args::Global,
+    context,
+    failure::{Failure, io},
+    terminal::Terminal,
+};
+use shakedown_model::verdict::{Cleanliness, Ending, GateMode, Verdict, exit_code};
+use shakedown_runtime::{Reverter, sweep};
+use shakedown_undo::{Journal, unwind};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+pub(crate) async fn run(global: &Global, terminal: &Terminal) -> Result<u8, Failure> {
+    let config = context::absolute(&global.config)?;
+    let runs = context::home(config.parent().unwrap_or(Path::new("/"))).join("runs");
+    let mut left = Vec::new();
+    for journal in journals(&runs)? {
+        left.extend(one(&journal, terminal).await?);
+    }
+    let swept = sweep().await.map_err(Failure::environment)?;
+    for name in &swept.removed {
+        terminal.out(&format!("removed {name}\n"));
+    }
+    left.extend(swept.left);
+    for what in &left {
+        terminal.error(&format!("left behind: {what}"), None);
+    }
+    if left.is_empty() {
+        terminal.out("clean: nothing of a dead run is left\n");
+    }
+    let cleanliness = if left.is_empty() { Cleanliness::Clean } else { Cleanliness::NotClean };
+    Ok(exit_code(Ending::Judged(Verdict::Pass), cleanliness, GateMode::Block, GateMode::Block))
+}
+
+fn journals(runs: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = match std::fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(runs)(error)),
+    };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join("journal.jsonl")).filter(|path| path.is_file()).collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Takes back what one journal holds; what could not be is returned.
+async fn one(path: &Path, terminal: &Terminal) -> Result<Vec<String>, Failure> {
+    if Journal::owner_alive(path).map_err(Failure::environment)? {
+        terminal.note(&format!("{}: its run is still alive, so it is left alone", path.display()));
+        return Ok(Vec::new());
+    }
+    let journal = Journal::open(path).map_err(Failure::environment)?;
+    let pending = journal.pending().len();
+    if pending == 0 {
+        return Ok(Vec::new());
+    }
+    let unwound = unwind(&journal, &Reverter::default(), DEADLINE).await;
+    terminal.out(&format!("{}: {} of {pending} taken back\n", path.display(), pending - unwound.left.len()));
+    let left = unwound.left.into_iter().map(|(undo, why)| format!("{undo:?}: {why}"));
+    Ok(left.chain(unwound.unsettled).collect())
+}
