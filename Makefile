@@ -1,0 +1,33 @@
+# One door for people and for CI. `make help` lists the targets.
+SHELL := /bin/sh
+CARGO ?= cargo
+.DEFAULT_GOAL := help
+
+help: ## Lists the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+
+demo: ## Builds everything and gates the shop; SHOP_DEFECT=retry-storm make demo shows a gate that says no.
+	@./fixtures/shop/demo.sh
+
+test: shop ## Runs every test. What needs an engine skips aloud where there is none.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) build --quiet --package shakedown
+	$(CARGO) test --workspace --quiet
+	$(CARGO) test --quiet --manifest-path fixtures/shop/Cargo.toml --target-dir target/shop
+	./tests/regenerated.sh
+
+shop: ## Builds the demo shop: the static binary and, where an engine answers, the images.
+	@./fixtures/shop/build.sh
+
+build: ## Builds the release binary: target/release/shakedown.
+	$(CARGO) build --release --package shakedown
+
+bench: build shop ## Measures overhead, generator and memory; minutes; see docs/benchmarks.md.
+	./tests/bench.sh
+
+clean-engine: ## Removes what runs left on the engine, and the cached images.
+	$(CARGO) run --quiet --package shakedown -- recover
+	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
+
+.PHONY: help demo test shop build bench clean-engine

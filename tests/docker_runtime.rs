@@ -1,0 +1,89 @@
+//! Whole runs in containers: the shop of six services, both variants at once, faults in network namespaces.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use shakedown_tests::{Folder, engine_answers, findings, labelled, repository, result, skip, validate_junit};
+use std::process::Command;
+
+/// A repository of two commits with the shop's compose file and one short scenario.
+fn shop_folder(defect: &str, scenario: &str) -> Folder {
+    let folder = Folder::new();
+    let shop = repository().join("fixtures/shop");
+    for part in ["compose.yaml", "image", "postgres", "redis", "Dockerfile", ".dockerignore"] {
+        let copied = Command::new("cp").arg("-R").arg(shop.join(part)).arg(folder.path()).status().unwrap();
+        assert!(copied.success(), "{part}");
+    }
+    let load = r#"
+services: { compose: compose.yaml }
+telemetry: { metrics: { gateway: ":8080/metrics" } }
+load:
+  checkout: { to: "gateway:8080", request: POST /checkout, body: '{"sku": {{ rand(0, 499) }}, "quantity": 1}', rate: 40/s, timeout: 3s }
+steady_state: [{ load: checkout, success: ">= 95%", p99: "<= 1s" }]
+phases: { warmup: 2s, steady: 4s, recovery: 4s }
+"#;
+    folder.write("shakedown.yaml", &format!("{load}scenarios:\n  - {scenario}\n"));
+    let git = |arguments: &[&str]| {
+        let ran = Command::new("git")
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "-A", "-f"]);
+    git(&["commit", "-q", "-m", "the shop as it is"]);
+    git(&["checkout", "-q", "-b", "change"]);
+    folder.write(".env", &format!("SHOP_DEFECT={defect}\n"));
+    git(&["add", "-A", "-f"]);
+    git(&["commit", "-q", "-m", "a change"]);
+    folder
+}
+
+const SLOW: &str = r#"{ scenario: slow, faults: [{ for: 6s, on: "orders -> payment", latency: { delay: 100ms } }], expect: { fault: [{ load: checkout, success: ">= 90%" }] } }"#;
+
+#[test]
+fn two_stacks_meet_the_same_fault_and_nothing_is_left() {
+    if !engine_answers() {
+        return skip("two_stacks_meet_the_same_fault_and_nothing_is_left", "no engine answers");
+    }
+    let folder = shop_folder("", SLOW);
+    let ran = folder.shakedown(&["run", "--runtime", "docker", "--out", "out"]);
+    assert!([0, 3].contains(&ran.code), "a change that changes nothing never fails\n{}\n{}", ran.stdout, ran.stderr);
+    let out = folder.path().join("out");
+    let result = result(&out);
+    let faults = result["scenarios"][0]["faults"].as_array().unwrap().clone();
+    let variants: Vec<&str> = faults.iter().filter_map(|fault| fault["variant"].as_str()).collect();
+    assert_eq!(variants, ["candidate", "baseline"]);
+    for fault in &faults {
+        let delay = fault["achieved"]["delay_ms"].as_f64().unwrap();
+        assert!((90.0..150.0).contains(&delay) && fault["touched"].as_u64().unwrap() > 10, "{fault:#}");
+    }
+    let compared = findings(&result, "pass").into_iter().chain(findings(&result, "inconclusive"));
+    assert!(compared.into_iter().any(|finding| finding.contains("p99-vs-baseline")), "{result:#}");
+    assert!(out.join("baseline/evidence/requests.jsonl.zst").is_file());
+    for variant in [out.clone(), out.join("baseline")] {
+        let traces = variant.join("evidence/traces.jsonl.zst");
+        assert!(traces.metadata().is_ok_and(|metadata| metadata.len() > 1000), "{}", traces.display());
+    }
+    validate_junit(&out.join("junit.xml"));
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
+}
+
+#[test]
+fn a_missing_timeout_in_the_candidate_alone_fails_against_its_baseline() {
+    if !engine_answers() {
+        return skip("a_missing_timeout_in_the_candidate_alone_fails_against_its_baseline", "no engine answers");
+    }
+    let folder = shop_folder(
+        "no-payment-timeout",
+        r#"{ scenario: cut, faults: [{ for: 12s, on: "orders -> payment", partition: {} }], expect: { fault: [{ load: checkout, success: ">= 90%" }] } }"#,
+    );
+    let ran = folder.shakedown(&["run", "--runtime", "docker", "--out", "out"]);
+    ran.expect_code(1);
+    let failed = findings(&result(&folder.path().join("out")), "fail");
+    assert!(failed.iter().any(|finding| finding.contains("cut/fault/checkout/success")), "{failed:#?}");
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
+}

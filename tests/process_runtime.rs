@@ -1,0 +1,172 @@
+//! Whole runs on plain processes: the shop under faults, interrupted, killed, and wrong from the start.
+
+use shakedown_tests::{Folder, Ran, findings, result, shop, validate_junit};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Child,
+};
+
+/// The shop on processes with one short scenario. `faults` and `expect` are YAML flow.
+fn shop_folder(defect: &str, faults: &str, expect: &str) -> Folder {
+    let folder = Folder::new();
+    folder.copy(&shop());
+    let service = |name: &str, environment: &str| {
+        format!(
+            "    {name}:\n      run: [./shop, {name}]\n      env: {{ LISTEN: \"{{{{ listen }}}}\", SHOP_DEFECT: \"{defect}\", {environment} }}\n      ready: {{ http: /readyz }}\n"
+        )
+    };
+    let config = [
+        "services:\n  process:\n".to_owned(),
+        service("payment", "PAYMENT_WORK_MS: \"1\""),
+        service("orders", "DATABASE_URL: \"memory:\", PAYMENT_URL: \"http://{{ payment }}\", PAYMENT_TIMEOUT_MS: \"500\""),
+        service("catalog", "DATABASE_URL: \"memory:\", REDIS_URL: \"memory:\""),
+        service("gateway", "CATALOG_URL: \"http://{{ catalog }}\", ORDERS_URL: \"http://{{ orders }}\""),
+        "telemetry: { metrics: { gateway: \":8080/metrics\" } }\n".to_owned(),
+        "load:\n  checkout: { to: \"gateway:8080\", request: POST /checkout, body: '{\"sku\": 17, \"quantity\": 1}', rate: 60/s, timeout: 2s }\n"
+            .to_owned(),
+        "steady_state: [{ load: checkout, success: \">= 95%\", p99: \"<= 1s\" }]\n".to_owned(),
+        "phases: { warmup: 1s, steady: 3s, recovery: 4s }\n".to_owned(),
+        format!("scenarios:\n  - {{ scenario: short, faults: {faults}, expect: {expect} }}\n"),
+    ];
+    folder.write("shakedown.yaml", &config.concat());
+    folder
+}
+
+const SLOW: &str = r#"[{ for: 4s, on: "orders -> payment", latency: { delay: 100ms } }]"#;
+const MILD: &str =
+    r#"{ fault: [{ load: checkout, success: ">= 95%", p99: "<= 1500ms" }], recovery: { within: 3s }, logs: { forbid: ["panicked at"] } }"#;
+const RUN: [&str; 7] = ["run", "--runtime", "process", "--baseline-mode", "none", "--out", "out"];
+
+#[test]
+fn a_healthy_shop_passes_and_the_run_directory_holds_everything() {
+    let folder = shop_folder("", SLOW, MILD);
+    let ran = folder.shakedown(&RUN);
+    ran.expect_code(0);
+    assert!(ran.stdout.contains("PASS") && ran.stdout.contains("report.html"), "{}", ran.stdout);
+    let out = folder.path().join("out");
+    for name in ["run.json", "experiment.yaml", "plan.json", "events.jsonl", "journal.jsonl", "report.html", "junit.xml", "summary.md"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    for name in ["traces", "logs", "metrics", "requests"] {
+        let path = out.join(format!("evidence/{name}.jsonl.zst"));
+        assert!(path.metadata().is_ok_and(|metadata| metadata.len() > 100), "{}", path.display());
+    }
+    validate_junit(&out.join("junit.xml"));
+    let result = result(&out);
+    let fault = &result["scenarios"][0]["faults"][0];
+    assert!(fault["touched"].as_u64().unwrap() > 0, "{fault}");
+    let delay = fault["achieved"]["delay_ms"].as_f64().unwrap();
+    assert!((90.0..200.0).contains(&delay), "asked 100 ms, achieved {delay} ms");
+    assert_eq!(result["clean"], true);
+    assert_eq!(folder.processes(), [""; 0], "nothing is left running");
+
+    let before = folder.read("out/result.json");
+    folder.shakedown(&["judge", "out"]).expect_code(0);
+    assert_eq!(before, folder.read("out/result.json"), "judging again comes to the same, to the byte");
+    folder.shakedown(&["report", "out", "--html", "copy.html"]).expect_code(0);
+    assert_eq!(folder.read("out/report.html"), folder.read("copy.html"));
+    folder.shakedown(&RUN).expect_code(2).expect_stderr("--out");
+}
+
+#[test]
+fn a_missing_timeout_fails_for_the_right_reason() {
+    let folder = shop_folder(
+        "no-payment-timeout",
+        r#"[{ for: 5s, on: "orders -> payment", partition: {} }]"#,
+        r#"{ fault: [{ load: checkout, success: ">= 90%" }] }"#,
+    );
+    folder.shakedown(&RUN).expect_code(1);
+    let failed = findings(&result(&folder.path().join("out")), "fail");
+    assert!(failed.iter().any(|finding| finding.contains("short/fault/checkout/success")), "{failed:#?}");
+}
+
+#[test]
+fn a_fault_that_touched_nothing_is_inconclusive_and_never_a_pass() {
+    // Nothing ever goes from catalog to payment.
+    let folder = shop_folder("", SLOW, MILD);
+    let config = folder.read("shakedown.yaml");
+    let config = config.replace("orders -> payment", "catalog -> payment").replace("REDIS_URL", "UNUSED: \"{{ payment }}\", REDIS_URL");
+    folder.write("shakedown.yaml", &config);
+    folder.shakedown(&RUN).expect_code(3);
+    let result = result(&folder.path().join("out"));
+    assert_eq!(result["verdict"], "inconclusive");
+    assert!(findings(&result, "inconclusive").iter().any(|finding| finding.contains("dose")), "{result:#}");
+}
+
+#[test]
+fn killed_paused_and_reset_services_come_back() {
+    let faults = r#"[{ for: 1s, on: payment, kill: {} }, { at: 2s, for: 1s, on: catalog, pause: {} }, { at: 4s, for: 1s, on: "orders -> payment", reset: {} }]"#;
+    let folder = shop_folder("", faults, "{ recovery: { within: 4s } }");
+    let ran = folder.shakedown(&RUN);
+    let result = result(&folder.path().join("out"));
+    for fault in result["scenarios"][0]["faults"].as_array().unwrap() {
+        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault}");
+    }
+    ran.expect_code(0);
+}
+
+#[test]
+fn a_service_that_never_gets_ready_is_named_with_its_last_words() {
+    let folder = shop_folder("", SLOW, MILD);
+    let config = folder.read("shakedown.yaml").replace("run: [./shop, payment]", "run: [sh, -c, \"echo no card reader >&2; exit 7\"]");
+    folder.write("shakedown.yaml", &config);
+    folder.shakedown(&RUN).expect_code(4);
+    let result = result(&folder.path().join("out"));
+    let said = result.to_string();
+    assert!(said.contains("payment") && said.contains("no card reader") && said.contains('7'), "{result:#}");
+    assert_eq!(folder.processes(), [""; 0]);
+}
+
+#[test]
+fn a_broken_steady_state_stops_before_any_fault() {
+    let folder = shop_folder("", SLOW, MILD);
+    let config = folder.read("shakedown.yaml").replace("request: POST /checkout", "request: GET /no-such-page");
+    folder.write("shakedown.yaml", &config);
+    folder.shakedown(&RUN).expect_code(4);
+    let events = folder.read("out/events.jsonl");
+    assert!(events.contains("steady_state") && !events.contains("fault_applied"), "{events}");
+}
+
+/// Waits until the run says `text`, then leaves the pipe to be drained.
+fn wait_for(child: &mut Child, text: &str) {
+    let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+    let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains(text));
+    assert!(found.is_some(), "{text:?} was never said");
+    // The rest must be read, or the run would block on a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+fn signal(child: &Child, signal: i32) {
+    let pid = i32::try_from(child.id()).expect("a pid fits");
+    // SAFETY: kill(2) takes two integers and touches no memory of ours.
+    #[expect(unsafe_code, reason = "the standard library cannot send a signal of choice")]
+    let sent = unsafe { libc::kill(pid, signal) };
+    assert_eq!(sent, 0);
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_a_fault_leaves_the_machine_clean() {
+    for (number, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
+        let folder = shop_folder("", SLOW, MILD);
+        let mut child = folder.spawn(&RUN);
+        wait_for(&mut child, "latency on orders -> payment");
+        signal(&child, number);
+        let ran = Ran::of(&child.wait_with_output().unwrap());
+        ran.expect_code(code);
+        assert_eq!(folder.processes(), [""; 0]);
+        assert_eq!(result(&folder.path().join("out"))["verdict"], "inconclusive");
+    }
+}
+
+#[test]
+fn after_a_sigkill_of_the_harness_recover_takes_everything_back() {
+    let folder = shop_folder("", SLOW, MILD);
+    let mut child = folder.spawn(&["run", "--runtime", "process", "--baseline-mode", "none"]);
+    wait_for(&mut child, "latency on orders -> payment");
+    signal(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    assert_eq!(folder.processes().len(), 4, "the services outlive a SIGKILL of the harness: {:?}", folder.processes());
+    folder.shakedown(&["recover"]).expect_code(0);
+    assert_eq!(folder.processes(), [""; 0]);
+    folder.shakedown(&["recover"]).expect_code(0);
+}
