@@ -12,7 +12,7 @@ demo: ## Builds everything and gates the shop; SHOP_DEFECT=retry-storm make demo
 test: shop ## Runs every test. What needs an engine skips aloud where there is none.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
-	$(CARGO) build --quiet --package shakedown
+	$(CARGO) build --quiet --workspace --all-targets
 	$(CARGO) test --workspace --quiet
 	$(CARGO) test --quiet --manifest-path fixtures/shop/Cargo.toml --target-dir target/shop
 	./tests/regenerated.sh

@@ -30,7 +30,7 @@ fn all_mistakes_are_shown_at_once_with_line_caret_and_hint() {
 fn a_template_that_cannot_be_filled_is_found_before_anything_starts() {
     let folder = Folder::new();
     folder.write("shakedown.yaml", &PROCESS_CONFIG.replace("request: GET /,", "request: \"GET /{{ sku }}\","));
-    folder.shakedown(&["validate"]).expect_code(2).expect_stderr("shakedown.yaml:6").expect_stderr("sku");
+    folder.shakedown(&["validate"]).expect_code(2).expect_stderr("shakedown.yaml:6").expect_stderr("undefined value");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use shakedown_tests::{Folder, engine_answers, findings, labelled, repository, result, skip, validate_junit};
+use shakedown_tests::{Folder, engine_answers, findings, labelled, repository, result, signal, skip, validate_junit, wait_for};
 use std::process::Command;
 
 /// A repository of two commits with the shop's compose file and one short scenario.
@@ -86,4 +86,46 @@ fn a_missing_timeout_in_the_candidate_alone_fails_against_its_baseline() {
     let failed = findings(&result(&folder.path().join("out")), "fail");
     assert!(failed.iter().any(|finding| finding.contains("cut/fault/checkout/success")), "{failed:#?}");
     assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
+}
+
+#[test]
+fn after_a_sigkill_in_the_middle_of_a_fault_recover_leaves_nothing_on_the_engine() {
+    if !engine_answers() {
+        return skip("after_a_sigkill_in_the_middle_of_a_fault_recover_leaves_nothing_on_the_engine", "no engine answers");
+    }
+    let folder = shop_folder("", SLOW);
+    let mut child = folder.spawn(&["run", "--runtime", "docker"]);
+    wait_for(&mut child, "latency on orders -> payment");
+    signal(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    let run = std::fs::read_dir(folder.path().join(".shakedown/runs")).unwrap().next().unwrap().unwrap().path();
+    assert!(labelled(&run).len() >= 14, "both stacks outlive a SIGKILL of the harness: {:?}", labelled(&run));
+    folder.shakedown(&["recover"]).expect_code(0);
+    assert_eq!(labelled(&run), [""; 0]);
+}
+
+#[test]
+fn ctrl_c_while_services_start_leaves_nothing_on_the_engine() {
+    if !engine_answers() {
+        return skip("ctrl_c_while_services_start_leaves_nothing_on_the_engine", "no engine answers");
+    }
+    let folder = shop_folder("", SLOW);
+    let mut child = folder.spawn(&["run", "--runtime", "docker", "--out", "out"]);
+    wait_for(&mut child, "starting catalog");
+    signal(&child, libc::SIGINT);
+    shakedown_tests::Ran::of(&child.wait_with_output().unwrap()).expect_code(130);
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0]);
+}
+
+#[test]
+fn an_image_that_does_not_build_is_an_environment_error_with_the_builders_words() {
+    if !engine_answers() {
+        return skip("an_image_that_does_not_build_is_an_environment_error_with_the_builders_words", "no engine answers");
+    }
+    let folder = shop_folder("", SLOW);
+    folder.write("redis/Dockerfile", "FROM debian:bookworm-slim\nRUN echo no such package >&2; exit 9\n");
+    let ran = folder.shakedown(&["run", "--runtime", "docker", "--out", "out", "--baseline-mode", "none"]);
+    ran.expect_code(4);
+    assert!(ran.stdout.contains("redis") || ran.stderr.contains("redis"), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0]);
 }

@@ -1,10 +1,6 @@
 //! Whole runs on plain processes: the shop under faults, interrupted, killed, and wrong from the start.
 
-use shakedown_tests::{Folder, Ran, findings, result, shop, validate_junit};
-use std::{
-    io::{BufRead as _, BufReader},
-    process::Child,
-};
+use shakedown_tests::{Folder, Ran, findings, result, shop, signal, validate_junit, wait_for};
 
 /// The shop on processes with one short scenario. `faults` and `expect` are YAML flow.
 fn shop_folder(defect: &str, faults: &str, expect: &str) -> Folder {
@@ -125,23 +121,6 @@ fn a_broken_steady_state_stops_before_any_fault() {
     folder.shakedown(&RUN).expect_code(4);
     let events = folder.read("out/events.jsonl");
     assert!(events.contains("steady_state") && !events.contains("fault_applied"), "{events}");
-}
-
-/// Waits until the run says `text`, then leaves the pipe to be drained.
-fn wait_for(child: &mut Child, text: &str) {
-    let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-    let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains(text));
-    assert!(found.is_some(), "{text:?} was never said");
-    // The rest must be read, or the run would block on a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-}
-
-fn signal(child: &Child, signal: i32) {
-    let pid = i32::try_from(child.id()).expect("a pid fits");
-    // SAFETY: kill(2) takes two integers and touches no memory of ours.
-    #[expect(unsafe_code, reason = "the standard library cannot send a signal of choice")]
-    let sent = unsafe { libc::kill(pid, signal) };
-    assert_eq!(sent, 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::{
     fs,
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -188,4 +188,22 @@ pub fn labelled(directory: &Path) -> Vec<String> {
     names.extend(list(&["network", "ls", "--format", "network {{.Name}}"]));
     names.extend(list(&["volume", "ls", "--format", "volume {{.Name}}"]));
     names
+}
+
+/// Waits until the run says `text`, then leaves the pipe to be drained.
+pub fn wait_for(child: &mut Child, text: &str) {
+    let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+    let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains(text));
+    assert!(found.is_some(), "{text:?} was never said");
+    // The rest must be read, or the run would block on a full pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+/// Sends a signal.
+pub fn signal(child: &Child, signal: i32) {
+    let pid = i32::try_from(child.id()).expect("a pid fits");
+    // SAFETY: kill(2) takes two integers and touches no memory of ours.
+    #[expect(unsafe_code, reason = "the standard library cannot send a signal of choice")]
+    let sent = unsafe { libc::kill(pid, signal) };
+    assert_eq!(sent, 0);
 }

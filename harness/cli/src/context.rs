@@ -44,9 +44,8 @@ fn read(path: &Path, terminal: &Terminal) -> Result<Loaded, Failure> {
         .map_err(|mistakes| Failure::Config(mistakes.render(terminal.color_errors)))?;
     for load in loaded.experiment.loads.values() {
         let place = format!("{}:{}", load.source.file, load.source.line);
-        shakedown_load::check_load(load).map_err(|error| {
-            Failure::usage(format!("{place}: {error}"), "templates know {{ seq }}, {{ rand(1, 500) }}, {{ uuid }} and {{ run }}")
-        })?;
+        shakedown_load::check_load(load)
+            .map_err(|error| Failure::usage(format!("{place}: {error}"), "write another template, or none: docs/config.md"))?;
     }
     Ok(loaded)
 }
