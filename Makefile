@@ -9,13 +9,16 @@ help: ## Lists the targets.
 demo: ## Builds everything and gates the shop; SHOP_DEFECT=retry-storm make demo shows a gate that says no.
 	@./fixtures/shop/demo.sh
 
-test: shop ## Runs every test. What needs an engine skips aloud where there is none.
+test: needs shop ## Runs every test. What needs an engine skips aloud where there is none.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 	$(CARGO) build --quiet --workspace --all-targets
 	$(CARGO) test --workspace --quiet
 	$(CARGO) test --quiet --manifest-path fixtures/shop/Cargo.toml --target-dir target/shop
 	./tests/regenerated.sh
+
+needs:
+	@./tests/needs.sh
 
 shop: ## Builds the demo shop: the static binary and, where an engine answers, the images.
 	@./fixtures/shop/build.sh
@@ -30,4 +33,4 @@ clean-engine: ## Removes what runs left on the engine, and the cached images.
 	$(CARGO) run --quiet --package shakedown -- recover
 	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
 
-.PHONY: help demo test shop build bench clean-engine
+.PHONY: help demo test needs shop build bench clean-engine

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# What the tests need beyond Rust: installs it where that is possible (Debian, root), else names it. `make test` calls this first.
+set -euo pipefail
+
+missing=()
+need() { # command, Debian package
+    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+need cc build-essential
+need cmake cmake
+need git git
+need ip iproute2
+need nft nftables
+need debootstrap debootstrap
+need xmllint libxml2-utils
+need chromium chromium
+need column bsdextrautils
+need python3 python3
+# The images of the runtime's tests are made from it: it must be static.
+file=/bin/busybox
+if [ ! -x "$file" ] || ! ldd "$file" 2>&1 | grep -q 'not a dynamic executable'; then
+    missing+=(busybox-static)
+fi
+
+[ "${#missing[@]}" -gt 0 ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "needs: installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    if apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
+        exit 0
+    fi
+fi
+echo "needs: WARNING: not there and not installed: ${missing[*]} (Debian names); tests that need them skip aloud or fail and say so" >&2
