@@ -79,7 +79,7 @@ pub(crate) fn share(value: f64) -> String {
     if value > 0.5 { "> 99.999 %".to_owned() } else { "< 0.001 %".to_owned() }
 }
 
-/// A relative change: `+388 %`, `−3.0 %`.
+/// A relative change: `+388 %`, `−3.0 %`; from elevenfold on as a multiple, `×266`.
 pub(crate) fn change(value: f64) -> String {
     let percent = value.abs() * 100.0;
     let size = if percent >= 10.0 { format!("{percent:.0}") } else { format!("{percent:.1}") };
@@ -89,6 +89,7 @@ pub(crate) fn change(value: f64) -> String {
         f64::NEG_INFINITY => "−∞".to_owned(),
         _ if size == "0.0" => "±0 %".to_owned(),
         _ if value < 0.0 => format!("−{size} %"),
+        _ if value >= 10.0 => format!("×{:.0}", 1.0 + value),
         _ => format!("+{size} %"),
     }
 }
@@ -280,6 +281,7 @@ mod tests {
     fn changes_carry_their_sign_and_open_intervals_are_words() {
         assert_eq!(change(3.88), "+388 %");
         assert_eq!(change(-0.031), "−3.1 %");
+        assert_eq!(change(264.84), "×266");
         assert_eq!(change(0.000_01), "±0 %");
         assert_eq!(interval([3.01, f64::INFINITY]), "at least +301 %");
         assert_eq!(interval([-0.03, 0.062]), "−3.0 % … +6.2 %");

@@ -9,7 +9,6 @@ mod directory;
 mod driver;
 mod event_log;
 mod frames;
-mod ids;
 mod logs;
 mod losses;
 mod otlp;

@@ -13,6 +13,7 @@ use shakedown_model::{
     event::{Event, GeneratorReport, Phase, TimedEvent},
     evidence::Request,
     fault::{Dose, FaultRecord},
+    ids::TraceId,
     stack::Variant,
     time::UnixNanos,
 };
@@ -33,7 +34,7 @@ fn request(due: u64) -> Request {
         error: due.is_multiple_of(2).then(|| "reset: \"by peer\"\n".to_owned()),
         ok: true,
         bytes: 512,
-        trace_id: format!("{due:032x}"),
+        trace_id: TraceId::of(&u128::from(due + 1).to_be_bytes()).unwrap(),
     }
 }
 
@@ -299,15 +300,15 @@ proptest! {
         let seen = run.read().candidate.spans;
         prop_assert_eq!(seen.len(), spans.len());
         for (seen, span) in seen.iter().zip(&spans) {
-            prop_assert_eq!(&seen.name, &span.name);
-            prop_assert_eq!(&seen.service, if service.is_empty() { "unknown_service" } else { &service });
+            prop_assert_eq!(&*seen.name, &span.name);
+            prop_assert_eq!(&*seen.service, if service.is_empty() { "unknown_service" } else { &service });
             prop_assert_eq!(seen.start.0, span.start_time_unix_nano);
-            prop_assert_eq!(u128::from_str_radix(&seen.trace_id, 16).unwrap().to_be_bytes().to_vec(), span.trace_id.clone());
+            prop_assert_eq!(seen.trace_id.bytes().to_vec(), span.trace_id.clone());
             prop_assert_eq!(seen.error, span.status.as_ref().unwrap().code == 2);
             for pair in &span.attributes {
                 // A key that is there twice keeps its last value.
                 let last = span.attributes.iter().rfind(|other| other.key == pair.key).unwrap();
-                let found = &seen.attributes[&pair.key];
+                let found = seen.attributes.get(&pair.key).unwrap();
                 match last.value.as_ref().unwrap().value.as_ref().unwrap() {
                     Value::StringValue(text) => prop_assert_eq!(found, text),
                     Value::BoolValue(value) => prop_assert_eq!(found, &value.to_string()),

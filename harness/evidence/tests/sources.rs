@@ -52,9 +52,9 @@ async fn a_service_is_scraped_wherever_it_is_at_the_moment() {
     let (losses, ended) = recording.end().await;
     assert!(losses.is_empty() && ended[0].is_ok(), "{losses:?} {ended:?}");
     let points = run.read().candidate.metrics;
-    let total = points.iter().find(|point| point.name == "orders_total").unwrap();
+    let total = points.iter().find(|point| &*point.name == "orders_total").unwrap();
     assert_eq!((&total.service[..], &total.labels[..], total.value), ("orders", r#"path="/orders/{id}""#, 7.0));
-    assert!(points.iter().any(|point| point.name == "pool_open") && points[0].at > UnixNanos(0));
+    assert!(points.iter().any(|point| &*point.name == "pool_open") && points[0].at > UnixNanos(0));
 }
 
 #[tokio::test]
@@ -167,6 +167,6 @@ async fn a_log_storm_of_one_service_is_cut_and_counted_and_the_others_stay_whole
     let (losses, _) = recording.finish().await;
     let cut = losses["log lines of loud over 5000 a second"];
     let logs = run.read().candidate.logs;
-    assert_eq!(logs.iter().filter(|log| log.service == "loud").count() as u64 + cut, 50_000);
-    assert!(cut > 10_000 && logs.iter().any(|log| log.service == "quiet"));
+    assert_eq!(logs.iter().filter(|log| &*log.service == "loud").count() as u64 + cut, 50_000);
+    assert!(cut > 10_000 && logs.iter().any(|log| &*log.service == "quiet"));
 }

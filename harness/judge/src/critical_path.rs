@@ -74,35 +74,19 @@ fn fit(tree: &Tree<'_, '_>, root: usize, parent: Placed, index: usize) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace;
-    use indexmap::IndexMap;
-    use shakedown_model::{evidence::SpanRecord, time::UnixNanos};
+    use crate::trace::{
+        self,
+        tests::{span, trace_id},
+    };
+    use shakedown_model::evidence::SpanRecord;
 
-    fn span(id: &str, parent: &str, kind: SpanKind, start: u64, end: u64) -> SpanRecord {
-        let nanos = |millis: u64| UnixNanos(1_000_000_000 + millis * 1_000_000);
-        SpanRecord {
-            trace_id: "t".to_owned(),
-            span_id: id.to_owned(),
-            parent_id: parent.to_owned(),
-            service: id.to_owned(),
-            name: id.to_owned(),
-            kind,
-            start: nanos(start),
-            end: nanos(end),
-            error: false,
-            attributes: IndexMap::new(),
-        }
-    }
-
-    /// Exclusive milliseconds by span id; the parts must add up to the root.
+    /// Exclusive milliseconds by span; the parts must add up to the root.
     fn check(spans: &[SpanRecord], expected: &[(&str, u64)]) {
         let traces = trace::index(spans);
-        let tree = Tree::of(&traces["t"]);
+        let tree = Tree::of(&traces[&trace_id()]);
         let root = tree.main_root().unwrap();
-        let mut seen: Vec<(&str, u64)> = exclusive(&tree, root)
-            .into_iter()
-            .map(|(index, own)| (tree.span(index).span_id.as_str(), (own * 1e3).round() as u64))
-            .collect();
+        let mut seen: Vec<(&str, u64)> =
+            exclusive(&tree, root).into_iter().map(|(index, own)| (&*tree.span(index).name, (own * 1e3).round() as u64)).collect();
         seen.sort_unstable();
         assert_eq!(seen, expected);
         let length = tree.span(root).end.since(tree.span(root).start).as_millis() as u64;

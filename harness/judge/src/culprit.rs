@@ -104,8 +104,7 @@ impl Cohort {
     fn of(view: &View<'_>, arm: &Arm<'_>, load: &str, phase: Phase) -> Option<Cohort> {
         let window: Window = if phase == Phase::Fault { arm.disturbed()? } else { arm.phase(phase)? };
         let requests = arm.due_in(load, window);
-        let mut traced: Vec<&Request> =
-            requests.iter().filter(|request| arm.traces.contains_key(request.trace_id.as_str())).copied().collect();
+        let mut traced: Vec<&Request> = requests.iter().filter(|request| arm.traces.contains_key(&request.trace_id)).copied().collect();
         traced.sort_by(|a, b| view.charged(b).total_cmp(&view.charged(a)).then(a.due.cmp(&b.due)));
         if traced.len() < MIN_TRACES {
             return None;
@@ -132,14 +131,14 @@ impl Cohort {
     }
 
     fn add_slow(&mut self, arm: &Arm<'_>, request: &Request, most: &mut BTreeMap<Key, f64>) {
-        let spans = &arm.traces[request.trace_id.as_str()];
+        let spans = &arm.traces[&request.trace_id];
         let tree = Tree::of(spans);
         let Some(root) = tree.main_root() else { return };
         let weight = 1.0 / self.traces as f64;
         let length = tree.span(root).end.since(tree.span(root).start).as_secs_f64();
         let outside = (request.latency() - length).max(0.0);
         self.mean += weight * (length + outside);
-        let mut own: BTreeMap<Key, f64> = BTreeMap::from([((tree.span(root).service.clone(), OUTSIDE.to_owned()), outside)]);
+        let mut own: BTreeMap<Key, f64> = BTreeMap::from([((tree.span(root).service.to_string(), OUTSIDE.to_owned()), outside)]);
         for (index, seconds) in critical_path::exclusive(&tree, root) {
             *own.entry(key(&tree, index)).or_default() += seconds;
         }
@@ -149,7 +148,7 @@ impl Cohort {
             let largest = most.entry(key).or_default();
             if seconds > *largest {
                 *largest = seconds;
-                entry.1.clone_from(&request.trace_id);
+                entry.1 = request.trace_id.to_string();
             }
         }
         for index in 0..spans.len() {
@@ -158,7 +157,7 @@ impl Cohort {
     }
 
     fn add_failed(&mut self, arm: &Arm<'_>, request: &Request) {
-        let spans = &arm.traces[request.trace_id.as_str()];
+        let spans = &arm.traces[&request.trace_id];
         let tree = Tree::of(spans);
         self.failed_traces += 1;
         let mut first: Vec<Key> = (0..spans.len())
@@ -168,7 +167,7 @@ impl Cohort {
         first.sort();
         first.dedup();
         for key in first {
-            let entry = self.origins.entry(key).or_insert_with(|| (0, request.trace_id.clone()));
+            let entry = self.origins.entry(key).or_insert_with(|| (0, request.trace_id.to_string()));
             entry.0 += 1;
         }
     }

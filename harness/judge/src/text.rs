@@ -36,8 +36,11 @@ pub(crate) fn share(value: f64) -> String {
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-/// A relative change with its sign: `+388 %`, `-2.1 %`.
+/// A relative change with its sign: `+388 %`, `-2.1 %`; from elevenfold on as a multiple, `×266`.
 pub(crate) fn change(value: f64) -> String {
+    if value.is_finite() && value >= 10.0 {
+        return format!("×{:.0}", 1.0 + value);
+    }
     let percent = value * 100.0;
     if percent.abs() < 9.95 { format!("{percent:+.1} %") } else { format!("{percent:+.0} %") }
 }

@@ -1,21 +1,24 @@
 //! Spans as trees. Telemetry is hostile input: ids may repeat, parents may be missing or form circles, clocks may disagree.
 
 use indexmap::IndexMap;
-use shakedown_model::evidence::SpanRecord;
+use shakedown_model::{
+    evidence::SpanRecord,
+    ids::{SpanId, TraceId},
+};
 
 /// Spans of each trace in order of start, by trace id in order of arrival.
-pub(crate) type TraceIndex<'a> = IndexMap<&'a str, Vec<&'a SpanRecord>>;
+pub(crate) type TraceIndex<'a> = IndexMap<TraceId, Vec<&'a SpanRecord>>;
 
 /// Sorts spans into traces; a span that arrived twice counts once.
 pub(crate) fn index(spans: &[SpanRecord]) -> TraceIndex<'_> {
     let mut traces = TraceIndex::new();
     for span in spans {
-        traces.entry(span.trace_id.as_str()).or_default().push(span);
+        traces.entry(span.trace_id).or_default().push(span);
     }
     for spans in traces.values_mut() {
-        spans.sort_by(|a, b| (a.start, &a.span_id, a.end).cmp(&(b.start, &b.span_id, b.end)));
+        spans.sort_by_key(|span| (span.start, span.span_id, span.end));
         let mut seen = indexmap::IndexSet::new();
-        spans.retain(|span| seen.insert(span.span_id.as_str()));
+        spans.retain(|span| seen.insert(span.span_id));
     }
     traces
 }
@@ -29,8 +32,8 @@ pub(crate) struct Tree<'s, 'a> {
 
 impl<'s, 'a> Tree<'s, 'a> {
     pub(crate) fn of(spans: &'s [&'a SpanRecord]) -> Tree<'s, 'a> {
-        let places: IndexMap<&str, usize> = spans.iter().enumerate().map(|(place, span)| (span.span_id.as_str(), place)).collect();
-        let mut parents: Vec<Option<usize>> = spans.iter().map(|span| places.get(span.parent_id.as_str()).copied()).collect();
+        let places: IndexMap<SpanId, usize> = spans.iter().enumerate().map(|(place, span)| (span.span_id, place)).collect();
+        let mut parents: Vec<Option<usize>> = spans.iter().map(|span| places.get(&span.parent_id?).copied()).collect();
         cut_circles(&mut parents);
         let mut children = vec![Vec::new(); spans.len()];
         for (place, parent) in parents.iter().enumerate() {
@@ -89,30 +92,47 @@ fn cut_circles(parents: &mut [Option<usize>]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use shakedown_model::{evidence::SpanKind, time::UnixNanos};
+    use shakedown_model::{
+        evidence::{Attributes, SpanKind},
+        time::UnixNanos,
+    };
 
-    fn span(id: &str, parent: &str, start: u64) -> SpanRecord {
+    /// The trace of every [`span`].
+    pub(crate) fn trace_id() -> TraceId {
+        TraceId::of(&[1; 16]).unwrap()
+    }
+
+    /// A span of a service that is called like itself, from and to a millisecond. The name of its parent may be that of no span.
+    pub(crate) fn span(name: &str, parent: &str, kind: SpanKind, start: u64, end: u64) -> SpanRecord {
+        let nanos = |millis: u64| UnixNanos(1_000_000_000 + millis * 1_000_000);
+        let id = |name: &str| SpanId::of(&name.bytes().fold(0_u64, |id, byte| id << 8 | u64::from(byte)).to_be_bytes());
         SpanRecord {
-            trace_id: "t".to_owned(),
-            span_id: id.to_owned(),
-            parent_id: parent.to_owned(),
-            service: "s".to_owned(),
-            name: "n".to_owned(),
-            kind: SpanKind::Internal,
-            start: UnixNanos(start),
-            end: UnixNanos(start + 10),
+            trace_id: trace_id(),
+            span_id: id(name).unwrap(),
+            parent_id: id(parent),
+            service: name.into(),
+            name: name.into(),
+            kind,
+            start: nanos(start),
+            end: nanos(end),
             error: false,
-            attributes: IndexMap::new(),
+            attributes: Attributes::default(),
         }
     }
 
     #[test]
     fn circles_of_parents_end_and_every_span_keeps_a_place() {
-        let spans = [span("a", "c", 0), span("b", "a", 1), span("c", "b", 2), span("d", "d", 3), span("e", "a", 4)];
+        let spans = [
+            span("a", "c", SpanKind::Internal, 0, 10),
+            span("b", "a", SpanKind::Internal, 1, 11),
+            span("c", "b", SpanKind::Internal, 2, 12),
+            span("d", "d", SpanKind::Internal, 3, 13),
+            span("e", "a", SpanKind::Internal, 4, 14),
+        ];
         let traces = index(&spans);
-        let tree = Tree::of(&traces["t"]);
+        let tree = Tree::of(&traces[&trace_id()]);
         let mut reached = 0;
         let mut open: Vec<usize> = tree.roots().collect();
         while let Some(at) = open.pop() {
@@ -124,8 +144,12 @@ mod tests {
 
     #[test]
     fn a_span_that_arrived_twice_counts_once_and_an_orphan_is_a_root() {
-        let spans = [span("a", "", 0), span("a", "", 0), span("b", "gone", 1)];
+        let spans = [
+            span("a", "", SpanKind::Internal, 0, 10),
+            span("a", "", SpanKind::Internal, 0, 10),
+            span("b", "gone", SpanKind::Internal, 1, 11),
+        ];
         let traces = index(&spans);
-        assert_eq!(Tree::of(&traces["t"]).roots().count(), 2);
+        assert_eq!(Tree::of(&traces[&trace_id()]).roots().count(), 2);
     }
 }

@@ -1,6 +1,7 @@
 //! What the judge says of whole runs: each check's bad weather, and that nothing passes without proof.
 
 mod common;
+mod verdicts;
 
 use common::{Behaviour, Story, at, evidence, source, span};
 use shakedown_judge::judge;
@@ -9,44 +10,12 @@ use shakedown_model::{
     evidence::{Evidence, LogRecord, MetricPoint, VariantEvidence},
     experiment::{BaselineMode, Check, Expectation},
     fault::{Action, Target},
-    result::{Finding, RunResult},
+    result::RunResult,
     run::{Abort, AbortKind},
     stack::Variant,
     verdict::{GateMode, Verdict},
 };
-
-fn healthy() -> Evidence {
-    evidence(&[Story::slow_payment("slow-payment")])
-}
-
-fn with(candidate: Behaviour) -> Evidence {
-    let mut story = Story::slow_payment("slow-payment");
-    story.candidate = candidate;
-    evidence(&[story])
-}
-
-fn findings<'a>(result: &'a RunResult, check: &str) -> Vec<&'a Finding> {
-    result.scenarios.iter().flat_map(|scenario| &scenario.findings).filter(|finding| finding.check == check).collect()
-}
-
-/// The only finding of a check (in the fault phase, where there are several).
-fn only<'a>(result: &'a RunResult, check: &str) -> &'a Finding {
-    let found = findings(result, check);
-    let in_fault: Vec<&&Finding> = found.iter().filter(|finding| finding.phase == Some(Phase::Fault)).collect();
-    match (found.as_slice(), in_fault.as_slice()) {
-        ([one], _) => one,
-        (_, [one]) => one,
-        _ => panic!("{} findings of {check}", found.len()),
-    }
-}
-
-#[track_caller]
-fn check(evidence: &Evidence, name: &str, verdict: Verdict, says: &str) {
-    let result = judge(evidence);
-    let finding = only(&result, name);
-    assert_eq!(finding.verdict, verdict, "{}: {}", finding.id, finding.reason);
-    assert!(finding.reason.contains(says), "{says:?} is not in: {}", finding.reason);
-}
+use verdicts::{check, findings, healthy, only, with};
 
 #[test]
 fn an_unchanged_candidate_passes_and_says_so() {
@@ -194,51 +163,6 @@ fn a_stop_condition_keeps_a_scenario_from_passing() {
     check(&evidence, "environment", Verdict::Inconclusive, "ended early by a stop condition");
 }
 
-// Dose
-
-#[test]
-fn a_fault_that_touched_nothing_proves_nothing() {
-    let evidence = with(Behaviour { touched: 0, ..Behaviour::default() });
-    check(&evidence, "dose", Verdict::Inconclusive, "touched nothing");
-    assert_ne!(judge(&evidence).verdict, Verdict::Pass);
-}
-
-#[test]
-fn a_dose_far_from_the_one_asked_is_inconclusive() {
-    for delay_ms in [0.0, 40.0, 900.0, f64::NAN] {
-        check(&with(Behaviour { delay_ms, ..Behaviour::default() }), "dose", Verdict::Inconclusive, "latency on orders -> payment");
-    }
-    check(&with(Behaviour { delay_ms: 150.0, ..Behaviour::default() }), "dose", Verdict::Pass, "took hold");
-}
-
-#[test]
-fn a_fault_without_a_record_an_effect_or_an_end_is_inconclusive() {
-    let spoil = |spoil: fn(&mut VariantEvidence), says: &str| {
-        let mut evidence = healthy();
-        spoil(&mut evidence.candidate);
-        check(&evidence, "dose", Verdict::Inconclusive, says);
-    };
-    spoil(|candidate| candidate.faults.clear(), "no record");
-    spoil(|candidate| candidate.faults[0].error = Some("agent died".to_owned()), "agent died");
-    spoil(|candidate| candidate.faults[0].applied_at = None, "never took hold");
-    spoil(|candidate| candidate.faults[0].reverted_at = None, "never seen to end");
-    spoil(|candidate| candidate.faults[0].reverted_at = Some(at(0, 14.0)), "was on for 1.98 s of the 14.0 s asked");
-}
-
-#[test]
-fn a_baseline_that_was_not_hurt_alike_is_not_compared_with() {
-    for (spoiled, says) in [
-        (Behaviour { touched: 0, ..Behaviour::default() }, "touched nothing"),
-        (Behaviour { delay_ms: 120.0, ..Behaviour::default() }, "to the baseline"),
-    ] {
-        let mut story = Story::slow_payment("slow-payment");
-        story.baseline = spoiled;
-        let evidence = evidence(&[story]);
-        check(&evidence, "p99-vs-baseline", Verdict::Inconclusive, says);
-        check(&evidence, "dose", Verdict::Pass, "");
-    }
-}
-
 // Load, generator
 
 #[test]
@@ -253,7 +177,7 @@ fn a_late_or_shedding_generator_takes_every_verdict_from_the_load_but_not_from_t
         let mut evidence = with(Behaviour { failures: 0.4, ..Behaviour::default() });
         evidence.candidate.logs.push(LogRecord {
             at: at(0, 20.0),
-            service: "orders".to_owned(),
+            service: "orders".into(),
             severity: None,
             body: "thread 'main' panicked at src/pay.rs:7".to_owned(),
             trace_id: None,
@@ -299,17 +223,16 @@ fn a_bad_moment_before_the_fault_took_hold_is_not_charged_to_it() {
 fn a_probe_is_judged_by_every_answer_under_the_fault() {
     let probed = |values: &[f64]| {
         let mut evidence = healthy();
-        let probe =
-            Check::Http { method: "GET".to_owned(), service: "gateway".to_owned(), port: 8080, path: "/healthz".to_owned(), status: 200 };
+        let probe = Check::Http { method: "GET".into(), service: "gateway".into(), port: 8080, path: "/healthz".into(), status: 200 };
         evidence.experiment.scenarios[0].expect_fault.push(Expectation { check: probe, source: source(11) });
         evidence.candidate.metrics = values
             .iter()
             .enumerate()
             .map(|(index, value)| MetricPoint {
                 at: at(0, 13.0 + index as f64),
-                service: "gateway".to_owned(),
-                name: "shakedown_probe_http_status".to_owned(),
-                labels: "phase=\"fault\",probe=\"2\",scenario=\"slow-payment\"".to_owned(),
+                service: "gateway".into(),
+                name: "shakedown_probe_http_status".into(),
+                labels: "phase=\"fault\",probe=\"2\",scenario=\"slow-payment\"".into(),
                 value: *value,
             })
             .collect();
@@ -329,9 +252,9 @@ fn a_query_without_a_value_is_inconclusive() {
     for (value, verdict) in [(f64::NAN, Verdict::Inconclusive), (0.0, Verdict::Fail), (1.0, Verdict::Pass)] {
         evidence.candidate.metrics = vec![MetricPoint {
             at: at(0, 20.0),
-            service: "prometheus".to_owned(),
-            name: "shakedown_probe_value".to_owned(),
-            labels: "phase=\"fault\",probe=\"2\",scenario=\"slow-payment\"".to_owned(),
+            service: "prometheus".into(),
+            name: "shakedown_probe_value".into(),
+            labels: "phase=\"fault\",probe=\"2\",scenario=\"slow-payment\"".into(),
             value,
         }];
         check(&evidence, "prometheus", verdict, "the query");
@@ -357,7 +280,7 @@ fn calls_without_an_answering_span_are_counted_too() {
     let mut number = 0;
     evidence.candidate.spans.retain(|span| {
         number += 1;
-        span.service != "payment" || number % 5 == 0
+        &*span.service != "payment" || number % 5 == 0
     });
     check(&evidence, "retries", Verdict::Fail, "called payment 3 times");
 }
@@ -416,7 +339,7 @@ fn a_forbidden_line_fails_and_is_quoted_without_its_control_characters() {
     let mut evidence = healthy();
     let line = |seconds: f64| LogRecord {
         at: at(0, seconds),
-        service: "orders".to_owned(),
+        service: "orders".into(),
         severity: None,
         body: "\u{1b}[31mpanicked at 'boom'".to_owned(),
         trace_id: None,
@@ -542,11 +465,11 @@ fn exhibits_are_bounded_and_hostile_text_is_harmless() {
     let mut evidence = with(Behaviour { failures: 0.5, ..Behaviour::default() });
     let hostile = "x\u{202e}\u{0}".repeat(5_000);
     for line in &mut evidence.candidate.logs {
-        line.severity = Some("ERROR".to_owned());
+        line.severity = Some("ERROR".into());
         line.body.clone_from(&hostile);
     }
     for span in &mut evidence.candidate.spans {
-        span.name.clone_from(&hostile);
+        span.name = hostile.as_str().into();
     }
     let result = judge(&evidence);
     let exhibits = &result.scenarios[0].exhibits;

@@ -8,7 +8,7 @@ use crate::{
     recipe::Recipe,
     tally::Tally,
 };
-use shakedown_model::{event::Phase, evidence::Request, experiment::Load, stack::Variant};
+use shakedown_model::{event::Phase, evidence::Request, experiment::Load, ids::TraceId, stack::Variant};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -76,7 +76,7 @@ impl Errand {
         self.record(ledger, &Progress::default(), Some(&Failure::Shed), trace.trace_id);
     }
 
-    fn record(self, ledger: &Ledger, progress: &Progress, failure: Option<&Failure>, trace_id: String) {
+    fn record(self, ledger: &Ledger, progress: &Progress, failure: Option<&Failure>, trace_id: TraceId) {
         if failure.is_some_and(Failure::is_own) {
             ledger.tally.shed();
         }

@@ -3,7 +3,11 @@
 use crate::seed;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use shakedown_model::{event::Phase, stack::Variant};
+use shakedown_model::{
+    event::Phase,
+    ids::{Id, TraceId},
+    stack::Variant,
+};
 use std::fmt::Write;
 
 /// Trace ids of one load: a function of seed, run, scenario and load, so that no two scenarios of a run share one.
@@ -15,8 +19,7 @@ pub(crate) struct Traces {
 
 /// The ids of one request.
 pub(crate) struct TraceContext {
-    /// 32 lower-case hex digits, not all zero.
-    pub(crate) trace_id: String,
+    pub(crate) trace_id: TraceId,
     /// `00-<trace>-<span>-01`: sampled.
     pub(crate) traceparent: String,
 }
@@ -30,14 +33,24 @@ impl Traces {
 
     pub(crate) fn context(&self, seq: u64) -> TraceContext {
         let mut random = seed::of_request(&self.base, seq);
-        // The specification forbids ids of zeros only.
-        let trace_id = format!("{:016x}{:016x}", random.next_u64(), random.next_u64().max(1));
-        let traceparent = format!("00-{trace_id}-{:016x}-01", random.next_u64().max(1));
+        let trace_id = id(|bytes| random.fill_bytes(bytes));
+        let traceparent = format!("00-{trace_id}-{}-01", id::<8>(|bytes| random.fill_bytes(bytes)));
         TraceContext { trace_id, traceparent }
     }
 
     pub(crate) fn baggage(&self, phase: Phase, variant: Variant) -> String {
         format!("{},shakedown.phase={},shakedown.variant={}", self.baggage, phase.word(), variant.word())
+    }
+}
+
+/// Drawn again in the one case that the specification forbids: zeros only.
+fn id<const N: usize>(mut draw: impl FnMut(&mut [u8])) -> Id<N> {
+    loop {
+        let mut bytes = [0; N];
+        draw(&mut bytes);
+        if let Some(id) = Id::of(&bytes) {
+            return id;
+        }
     }
 }
 
@@ -66,7 +79,7 @@ mod tests {
         for seq in 1..1_000 {
             let TraceContext { trace_id, traceparent } = traces.context(seq);
             let parts: Vec<&str> = traceparent.split('-').collect();
-            assert_eq!((parts[0], parts[1], parts[3]), ("00", trace_id.as_str(), "01"));
+            assert_eq!((parts[0], parts[1], parts[3]), ("00", trace_id.to_string().as_str(), "01"));
             assert!(parts[1].len() == 32 && parts[2].len() == 16, "{traceparent}");
             assert!(traceparent.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
             assert!(seen.insert(trace_id));

@@ -258,7 +258,7 @@ async fn the_trace_id_of_the_record_is_the_one_on_the_wire_and_the_phase_follows
     assert_eq!(request.phase, Phase::Steady);
     let trace_id = |seen: &Seen| seen.header("traceparent").unwrap().split('-').nth(1).unwrap().to_owned();
     let mut seen = soon(service.seen.recv()).await.unwrap();
-    while trace_id(&seen) != request.trace_id {
+    while trace_id(&seen) != request.trace_id.to_string() {
         seen = soon(service.seen.recv()).await.unwrap();
     }
     assert_eq!(

@@ -4,11 +4,14 @@ use crate::{
     event::{GeneratorReport, Phase, TimedEvent},
     experiment::Experiment,
     fault::FaultRecord,
+    ids::{SpanId, TraceId},
     run::RunMeta,
+    text::Text,
     time::UnixNanos,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One request of the load generator: a line of `evidence/requests.jsonl.zst`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,8 +39,8 @@ pub struct Request {
     pub ok: bool,
     /// Body bytes received.
     pub bytes: u64,
-    /// 32 lower-case hex digits.
-    pub trace_id: String,
+    /// The trace that it began.
+    pub trace_id: TraceId,
 }
 
 impl Request {
@@ -47,19 +50,53 @@ impl Request {
     }
 }
 
+/// What a span says of itself, as text. Spans that say the same share one, and so do lists with a pair in common: a run has hundreds of
+/// thousands of spans and a handful of different pairs, so that a pointer each is what they cost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Attributes(Arc<Box<[Attribute]>>);
+
+/// Key and value.
+pub type Attribute = Arc<(Text, Text)>;
+
+impl Attributes {
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.0.iter().map(|pair| (&*pair.0, &*pair.1))
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+}
+
+impl FromIterator<Attribute> for Attributes {
+    /// A key that is there twice keeps its last value.
+    fn from_iter<I: IntoIterator<Item = Attribute>>(pairs: I) -> Attributes {
+        let mut kept: Vec<Attribute> = Vec::new();
+        for pair in pairs {
+            match kept.iter_mut().find(|known| known.0 == pair.0) {
+                Some(known) => *known = pair,
+                None => kept.push(pair),
+            }
+        }
+        Attributes(Arc::new(kept.into_boxed_slice()))
+    }
+}
+
 /// One span.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SpanRecord {
-    /// 32 lower-case hex digits.
-    pub trace_id: String,
-    /// 16 lower-case hex digits.
-    pub span_id: String,
-    /// 16 lower-case hex digits; empty: root.
-    pub parent_id: String,
+    /// Its trace.
+    pub trace_id: TraceId,
+    /// Itself.
+    pub span_id: SpanId,
+    /// The span that caused it; `None`: root.
+    pub parent_id: Option<SpanId>,
     /// `service.name`.
-    pub service: String,
+    pub service: Text,
     /// Span name.
-    pub name: String,
+    pub name: Text,
     /// Kind.
     pub kind: SpanKind,
     /// Start.
@@ -69,7 +106,7 @@ pub struct SpanRecord {
     /// Status is error.
     pub error: bool,
     /// Attributes as text.
-    pub attributes: IndexMap<String, String>,
+    pub attributes: Attributes,
 }
 
 /// Kind of a span (OTLP `SpanKind`).
@@ -89,31 +126,31 @@ pub enum SpanKind {
 }
 
 /// One log line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRecord {
     /// When it was seen (or its own time, where it came by OTLP).
     pub at: UnixNanos,
     /// Service that wrote it.
-    pub service: String,
+    pub service: Text,
     /// Upper-case severity, where one was found.
-    pub severity: Option<String>,
+    pub severity: Option<Text>,
     /// The line (bounded).
     pub body: String,
-    /// 32 lower-case hex digits, where one was found.
-    pub trace_id: Option<String>,
+    /// The trace that it belongs to, where one was found.
+    pub trace_id: Option<TraceId>,
 }
 
 /// One sample of a metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MetricPoint {
     /// When it was scraped or reported.
     pub at: UnixNanos,
     /// Service that it belongs to.
-    pub service: String,
+    pub service: Text,
     /// Name.
-    pub name: String,
+    pub name: Text,
     /// Labels as `k="v"`, sorted.
-    pub labels: String,
+    pub labels: Text,
     /// Value.
     pub value: f64,
 }
@@ -155,7 +192,7 @@ pub struct Evidence {
 /// Evidence of the baseline.
 #[derive(Debug, Clone)]
 pub struct Baseline {
-    /// What was seen.
+    /// What was seen, as far as it is compared: no logs and no metrics.
     pub evidence: VariantEvidence,
     /// Measured in the same run, interleaved (`paired`), or recorded earlier.
     pub paired: bool,

@@ -340,20 +340,21 @@ fn ports(experiment: &Experiment) -> Vec<(String, u16)> {
     loads.chain(metrics).chain(probes).collect()
 }
 
-/// Docker: an agent beside each of `callers`, once; one that no longer answers (its service was started again) is replaced.
+/// Docker: an agent beside each of `callers`, once; one whose service was started again, or that no longer answers, is replaced.
 async fn stand_beside(orders: &Orders, sides: &mut [Side], callers: &[String]) -> Result<(), Stop> {
     if orders.plan.runtime != RuntimeKind::Docker {
         return Ok(());
     }
     for side in sides {
         for caller in callers {
+            let state = side.stack.state(caller).await.map_err(|error| orders.stop(&error))?;
             if let Some(agent) = side.agents.get(caller)
-                && agent.lock().await.beat().await.is_ok()
+                && agent.lock().await.stands_beside(&state.started_at).await
             {
                 continue;
             }
             let pipe = side.stack.stand_beside(caller, &orders.agent, &orders.journal).await.map_err(|error| orders.stop(&error))?;
-            side.agents.insert(caller.clone(), Mutex::new(Agent::new(caller, pipe)));
+            side.agents.insert(caller.clone(), Mutex::new(Agent::new(caller, state.started_at, pipe)));
         }
     }
     Ok(())

@@ -112,7 +112,7 @@ fn quantile<'a>(samples: impl Iterator<Item = &'a Sample>, fraction: f64) -> f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shakedown_model::time::UnixNanos;
+    use shakedown_model::{ids::TraceId, time::UnixNanos};
 
     fn request(phase: Phase, millis: u64, ok: bool) -> Request {
         Request {
@@ -127,7 +127,7 @@ mod tests {
             error: None,
             ok,
             bytes: 0,
-            trace_id: String::new(),
+            trace_id: TraceId::of(&[1; 16]).unwrap(),
         }
     }
 

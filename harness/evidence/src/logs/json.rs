@@ -1,8 +1,8 @@
 //! Trace, span and severity in a line of JSON: the fields of the usual loggers, at the top or one level down.
 
 use super::{line::Found, severity::Severity};
-use crate::ids::id;
 use serde_json::{Map, Value};
+use shakedown_model::ids::{SpanId, TraceId};
 use std::borrow::Cow;
 
 /// Objects in which loggers put what they know of the context.
@@ -26,20 +26,20 @@ pub(super) fn find(line: &str) -> Option<Found> {
     Some(found)
 }
 
-fn trace(object: &Map<String, Value>) -> Option<[u8; 16]> {
-    let plain = || TRACE.iter().find_map(|name| id(&text(object.get(*name)?)?));
-    let elastic = || id(&text(inner(object, "trace", "id")?)?);
+fn trace(object: &Map<String, Value>) -> Option<TraceId> {
+    let plain = || TRACE.iter().find_map(|name| TraceId::from_hex(&text(object.get(*name)?)?));
+    let elastic = || TraceId::from_hex(&text(inner(object, "trace", "id")?)?);
     let datadog = || decimal_or_hex(&text(object.get("dd.trace_id").or_else(|| inner(object, "dd", "trace_id"))?)?);
-    let google = || id(text(object.get("logging.googleapis.com/trace")?)?.rsplit('/').next()?);
-    let parent = || id(text(object.get("traceparent")?)?.split('-').nth(1)?);
+    let google = || TraceId::from_hex(text(object.get("logging.googleapis.com/trace")?)?.rsplit('/').next()?);
+    let parent = || TraceId::from_hex(text(object.get("traceparent")?)?.split('-').nth(1)?);
     plain().or_else(elastic).or_else(datadog).or_else(google).or_else(parent)
 }
 
-fn span(object: &Map<String, Value>) -> Option<[u8; 8]> {
-    let plain = || SPAN.iter().find_map(|name| id(&text(object.get(*name)?)?));
-    let elastic = || id(&text(inner(object, "span", "id")?)?);
+fn span(object: &Map<String, Value>) -> Option<SpanId> {
+    let plain = || SPAN.iter().find_map(|name| SpanId::from_hex(&text(object.get(*name)?)?));
+    let elastic = || SpanId::from_hex(&text(inner(object, "span", "id")?)?);
     let datadog = || decimal(&text(object.get("dd.span_id").or_else(|| inner(object, "dd", "span_id"))?)?);
-    let parent = || id(text(object.get("traceparent")?)?.split('-').nth(2)?);
+    let parent = || SpanId::from_hex(text(object.get("traceparent")?)?.split('-').nth(2)?);
     plain().or_else(elastic).or_else(datadog).or_else(parent)
 }
 
@@ -65,15 +65,15 @@ fn text(value: &Value) -> Option<Cow<'_, str>> {
 }
 
 /// Datadog writes the low 64 bits in decimal, or all 128 in hex.
-pub(super) fn decimal_or_hex(text: &str) -> Option<[u8; 16]> {
+pub(super) fn decimal_or_hex(text: &str) -> Option<TraceId> {
     if text.len() == 32 {
-        return id(text);
+        return TraceId::from_hex(text);
     }
     let mut id = [0; 16];
-    id[8..].copy_from_slice(&decimal(text)?);
-    Some(id)
+    id[8..].copy_from_slice(decimal(text)?.bytes());
+    TraceId::of(&id)
 }
 
-fn decimal(text: &str) -> Option<[u8; 8]> {
-    text.parse::<u64>().ok().filter(|number| *number != 0).map(u64::to_be_bytes)
+fn decimal(text: &str) -> Option<SpanId> {
+    text.parse::<u64>().ok().and_then(|number| SpanId::of(&number.to_be_bytes()))
 }

@@ -2,13 +2,14 @@
 
 use super::{json, severity::Severity, text};
 use regex::Regex;
+use shakedown_model::ids::{SpanId, TraceId};
 use std::{borrow::Cow, sync::LazyLock};
 
 /// What was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) trace: Option<[u8; 16]>,
-    pub(super) span: Option<[u8; 8]>,
+    pub(super) trace: Option<TraceId>,
+    pub(super) span: Option<SpanId>,
     pub(super) severity: Option<Severity>,
 }
 
@@ -30,15 +31,14 @@ pub(super) fn without_colours(line: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::hex;
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const SPAN: &str = "b7ad6b7169203331";
 
     fn check(line: &str, trace: Option<&str>, span: Option<&str>, severity: Option<Severity>) {
         let found = find(&without_colours(line));
-        assert_eq!(found.trace.map(|id| hex(&id)).as_deref(), trace, "trace of {line}");
-        assert_eq!(found.span.map(|id| hex(&id)).as_deref(), span, "span of {line}");
+        assert_eq!(found.trace.map(|id| id.to_string()).as_deref(), trace, "trace of {line}");
+        assert_eq!(found.span.map(|id| id.to_string()).as_deref(), span, "span of {line}");
         assert_eq!(found.severity, severity, "severity of {line}");
     }
 

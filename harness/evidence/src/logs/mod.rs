@@ -129,8 +129,8 @@ fn record(raw: &RawLine) -> LogRecord {
         severity_number: severity.map_or(0, Severity::number),
         severity_text: severity.map_or_else(String::new, |severity| severity.word().to_owned()),
         body: Some(text_value(body)),
-        trace_id: trace.map_or_else(Vec::new, |id| id.to_vec()),
-        span_id: span.map_or_else(Vec::new, |id| id.to_vec()),
+        trace_id: trace.map_or_else(Vec::new, |id| id.bytes().to_vec()),
+        span_id: span.map_or_else(Vec::new, |id| id.bytes().to_vec()),
         ..LogRecord::default()
     }
 }

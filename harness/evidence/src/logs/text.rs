@@ -1,8 +1,8 @@
 //! Trace, span and severity in a line of plain text: `trace_id=…`, a `traceparent`, `level=warn`, a word in capitals near the front.
 
 use super::{json::decimal_or_hex, line::Found, severity::Severity};
-use crate::ids::id;
 use regex::Regex;
+use shakedown_model::ids::{SpanId, TraceId};
 use std::sync::LazyLock;
 
 /// Where a severity stands, if one does: behind time, host and logger.
@@ -40,8 +40,9 @@ pub(super) fn find(line: &str) -> Found {
         captures.get(group).map(|found| found.as_str().to_owned())
     };
     let trace = first(&patterns.datadog, 1).and_then(|text| decimal_or_hex(&text));
-    let trace = trace.or_else(|| id(&first(&patterns.trace, 1)?)).or_else(|| id(&first(&patterns.parent, 1)?));
-    let span = first(&patterns.span, 1).and_then(|text| id(&text)).or_else(|| id(&first(&patterns.parent, 2)?));
+    let trace =
+        trace.or_else(|| TraceId::from_hex(&first(&patterns.trace, 1)?)).or_else(|| TraceId::from_hex(&first(&patterns.parent, 1)?));
+    let span = first(&patterns.span, 1).and_then(|text| SpanId::from_hex(&text)).or_else(|| SpanId::from_hex(&first(&patterns.parent, 2)?));
     Found { trace, span, severity: severity(line, patterns) }
 }
 

@@ -1,35 +1,37 @@
 //! Log records out of OTLP.
 
-use super::values::{service, text};
+use super::{
+    texts::Texts,
+    values::{service, text},
+};
 use crate::{
     admit::{BODY, cut},
-    ids::hex,
     logs::Severity,
 };
 use opentelemetry_proto::tonic::{collector::logs::v1::ExportLogsServiceRequest, logs::v1::LogRecord as OtlpRecord};
-use shakedown_model::{evidence::LogRecord, time::UnixNanos};
+use shakedown_model::{evidence::LogRecord, ids::TraceId, text::Text, time::UnixNanos};
 
 /// Longest severity that is no known one.
 const SEVERITY: usize = 32;
 
-pub(super) fn read(request: ExportLogsServiceRequest, logs: &mut Vec<LogRecord>) {
+pub(super) fn read(request: ExportLogsServiceRequest, texts: &mut Texts, logs: &mut Vec<LogRecord>) {
     for resource in request.resource_logs {
-        let service = service(resource.resource.as_ref());
+        let service = texts.text(&service(resource.resource.as_ref()));
         let of_scopes = resource.scope_logs.into_iter().flat_map(|scope| scope.log_records);
-        logs.extend(of_scopes.map(|record| read_one(record, &service)));
+        logs.extend(of_scopes.map(|record| read_one(record, &service, texts)));
     }
 }
 
-fn read_one(record: OtlpRecord, service: &str) -> LogRecord {
+fn read_one(record: OtlpRecord, service: &Text, texts: &mut Texts) -> LogRecord {
     let at = if record.time_unix_nano == 0 { record.observed_time_unix_nano } else { record.time_unix_nano };
     let mut body = record.body.map_or_else(String::new, text);
     cut(&mut body, BODY);
     LogRecord {
         at: UnixNanos(at),
-        service: service.to_owned(),
-        severity: severity(record.severity_number, record.severity_text),
+        service: Text::clone(service),
+        severity: severity(record.severity_number, record.severity_text).map(|severity| texts.text(&severity)),
         body,
-        trace_id: (!record.trace_id.is_empty()).then(|| hex(&record.trace_id)),
+        trace_id: TraceId::of(&record.trace_id),
     }
 }
 

@@ -1,17 +1,21 @@
 //! Samples out of OTLP metrics: a number is one sample, a histogram is its count and its sum, as Prometheus writes them.
 
-use super::values::{pairs, service};
+use super::{
+    texts::Texts,
+    values::{pairs, service},
+};
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::KeyValue,
     metrics::v1::{Metric, NumberDataPoint, SummaryDataPoint, metric::Data, number_data_point::Value},
 };
-use shakedown_model::{evidence::MetricPoint, time::UnixNanos};
+use shakedown_model::{evidence::MetricPoint, text::Text, time::UnixNanos};
 use std::{collections::BTreeMap, fmt::Write as _};
 
-pub(super) fn read(request: ExportMetricsServiceRequest, points: &mut Vec<MetricPoint>) {
+pub(super) fn read(request: ExportMetricsServiceRequest, texts: &mut Texts, points: &mut Vec<MetricPoint>) {
     for resource in request.resource_metrics {
-        let mut samples = Samples { service: service(resource.resource.as_ref()), points };
+        let service = texts.text(&service(resource.resource.as_ref()));
+        let mut samples = Samples { service, texts, points };
         for metric in resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
             samples.metric(metric);
         }
@@ -19,7 +23,8 @@ pub(super) fn read(request: ExportMetricsServiceRequest, points: &mut Vec<Metric
 }
 
 struct Samples<'a> {
-    service: String,
+    service: Text,
+    texts: &'a mut Texts,
     points: &'a mut Vec<MetricPoint>,
 }
 
@@ -49,26 +54,27 @@ impl Samples<'_> {
             Some(Value::AsInt(number)) => number as f64,
             None => return,
         };
-        self.push(name.to_owned(), point.time_unix_nano, labels(point.attributes, None), value);
+        self.push(name, point.time_unix_nano, &labels(point.attributes, None), value);
     }
 
     fn quantiles(&mut self, name: &str, point: SummaryDataPoint) {
         for at in &point.quantile_values {
             let labels = labels(point.attributes.clone(), Some(("quantile", at.quantile.to_string())));
-            self.push(name.to_owned(), point.time_unix_nano, labels, at.value);
+            self.push(name, point.time_unix_nano, &labels, at.value);
         }
         self.count_and_sum(name, point.time_unix_nano, &labels(point.attributes, None), point.count, Some(point.sum));
     }
 
     fn count_and_sum(&mut self, name: &str, at: u64, labels: &str, count: u64, sum: Option<f64>) {
-        self.push(format!("{name}_count"), at, labels.to_owned(), count as f64);
+        self.push(&format!("{name}_count"), at, labels, count as f64);
         if let Some(sum) = sum {
-            self.push(format!("{name}_sum"), at, labels.to_owned(), sum);
+            self.push(&format!("{name}_sum"), at, labels, sum);
         }
     }
 
-    fn push(&mut self, name: String, at: u64, labels: String, value: f64) {
-        self.points.push(MetricPoint { at: UnixNanos(at), service: self.service.clone(), name, labels, value });
+    fn push(&mut self, name: &str, at: u64, labels: &str, value: f64) {
+        let (service, name, labels) = (Text::clone(&self.service), self.texts.text(name), self.texts.text(labels));
+        self.points.push(MetricPoint { at: UnixNanos(at), service, name, labels, value });
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod lines;
 mod logs;
 mod metrics;
+mod texts;
 mod traces;
 mod values;
 
@@ -32,7 +33,8 @@ use shakedown_model::{
     stack::Variant,
     time::UnixNanos,
 };
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, thread};
+use texts::Texts;
 
 /// Largest `run.json`, `experiment.yaml` or `losses.json`.
 const SMALL_FILE: u64 = 64 << 20;
@@ -42,12 +44,17 @@ pub fn read(run_dir: &Path, recorded_baseline: Option<&Path>) -> Result<Evidence
     let run = run_meta(run_dir)?;
     let experiment = experiment(&run_dir.join(EXPERIMENT))?;
     let (events, torn) = events(run_dir)?;
-    let mut candidate = variant(run_dir, &events, Variant::Candidate)?;
+    // Most of the time of judging is spent here, and there are two cores: a thread for each variant.
+    let (candidate, baseline) = thread::scope(|scope| {
+        let baseline = scope.spawn(|| match recorded_baseline {
+            Some(directory) => recorded(directory).map(Some),
+            None => paired(run_dir, &events),
+        });
+        let candidate = variant(run_dir, &events, Variant::Candidate, Depth::Everything);
+        (candidate, baseline.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let (mut candidate, baseline) = (candidate?, baseline?);
     merge(&mut candidate.losses, torn);
-    let baseline = match recorded_baseline {
-        Some(directory) => Some(recorded(directory)?),
-        None => paired(run_dir, &events)?,
-    };
     let generator = generator(&events);
     Ok(Evidence { run, experiment, events, generator, candidate, baseline })
 }
@@ -57,7 +64,7 @@ fn paired(run_dir: &Path, events: &[TimedEvent]) -> Result<Option<Baseline>, Rea
     if !directory.is_dir() {
         return Ok(None);
     }
-    let evidence = variant(&directory, events, Variant::Baseline)?;
+    let evidence = variant(&directory, events, Variant::Baseline, Depth::Compared)?;
     Ok(Some(Baseline { evidence, paired: true, run: None }))
 }
 
@@ -65,7 +72,7 @@ fn paired(run_dir: &Path, events: &[TimedEvent]) -> Result<Option<Baseline>, Rea
 fn recorded(directory: &Path) -> Result<Baseline, ReadError> {
     let run = run_meta(directory)?;
     let (events, torn) = events(directory)?;
-    let mut evidence = variant(directory, &events, Variant::Candidate)?;
+    let mut evidence = variant(directory, &events, Variant::Candidate, Depth::Compared)?;
     merge(&mut evidence.losses, torn);
     Ok(Baseline { evidence, paired: false, run: Some(run) })
 }
@@ -91,18 +98,36 @@ fn events(directory: &Path) -> Result<(Vec<TimedEvent>, Losses), ReadError> {
     Ok((events, losses))
 }
 
-fn variant(directory: &Path, events: &[TimedEvent], which: Variant) -> Result<VariantEvidence, ReadError> {
+/// What is read of a variant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Everything,
+    /// What candidate and baseline are compared by: requests, spans, faults. The rest would be read, and kept in memory, for nobody.
+    Compared,
+}
+
+fn variant(directory: &Path, events: &[TimedEvent], which: Variant, depth: Depth) -> Result<VariantEvidence, ReadError> {
     let mut evidence = VariantEvidence { faults: faults(events, which), ..VariantEvidence::default() };
     let losses = directory.join(EVIDENCE).join(LOSSES);
     if let Some(text) = small_file(&losses)? {
         evidence.losses = json(&losses, &text)?;
     }
+    let mut texts = Texts::default();
     let VariantEvidence { requests, spans, logs, metrics, losses, .. } = &mut evidence;
     packed(directory, REQUESTS, losses, |request: Request, _| requests.push(request))?;
-    packed(directory, TRACES, losses, |request: ExportTraceServiceRequest, losses| traces::read(bounded(request, losses), spans))?;
-    packed(directory, LOGS, losses, |request: ExportLogsServiceRequest, losses| logs::read(bounded(request, losses), logs))?;
-    packed(directory, METRICS, losses, |request: ExportMetricsServiceRequest, losses| metrics::read(bounded(request, losses), metrics))?;
+    packed(directory, TRACES, losses, |request: ExportTraceServiceRequest, losses| {
+        traces::read(bounded(request, losses), &mut texts, spans);
+    })?;
     requests.sort_by_key(|request| request.due);
+    if depth == Depth::Compared {
+        return Ok(evidence);
+    }
+    packed(directory, LOGS, losses, |request: ExportLogsServiceRequest, losses| {
+        logs::read(bounded(request, losses), &mut texts, logs);
+    })?;
+    packed(directory, METRICS, losses, |request: ExportMetricsServiceRequest, losses| {
+        metrics::read(bounded(request, losses), &mut texts, metrics);
+    })?;
     logs.sort_by_key(|record| record.at);
     metrics.sort_by_key(|point| point.at);
     Ok(evidence)
@@ -140,7 +165,7 @@ fn bounded<S: Signal>(mut request: S, losses: &mut Losses) -> S {
     request
 }
 
-/// Each fault as it was last told of: applied, then reverted with its dose.
+/// Each fault as it was last told of: applied, then reverted with its dose; in the order of the scenario.
 fn faults(events: &[TimedEvent], which: Variant) -> Vec<FaultRecord> {
     let mut faults: IndexMap<(&str, usize), &FaultRecord> = IndexMap::new();
     for TimedEvent { event, .. } in events {
@@ -150,7 +175,10 @@ fn faults(events: &[TimedEvent], which: Variant) -> Vec<FaultRecord> {
             faults.insert((&fault.scenario, fault.index), fault);
         }
     }
-    faults.into_values().cloned().collect()
+    let mut faults: Vec<FaultRecord> = faults.into_values().cloned().collect();
+    // Faults that begin together are told in any order.
+    faults.sort_by_key(|fault| fault.index);
+    faults
 }
 
 fn generator(events: &[TimedEvent]) -> IndexMap<String, GeneratorReport> {

@@ -1,30 +1,35 @@
 //! Spans out of OTLP.
 
-use super::values::{pairs, service};
-use crate::ids::hex;
+use super::{
+    texts::Texts,
+    values::{pairs, service},
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     trace::v1::{Span, span::SpanKind as Kind, status::StatusCode},
 };
 use shakedown_model::{
     evidence::{SpanKind, SpanRecord},
+    ids::{SpanId, TraceId},
+    text::Text,
     time::UnixNanos,
 };
 
-pub(super) fn read(request: ExportTraceServiceRequest, spans: &mut Vec<SpanRecord>) {
+pub(super) fn read(request: ExportTraceServiceRequest, texts: &mut Texts, spans: &mut Vec<SpanRecord>) {
     for resource in request.resource_spans {
-        let service = service(resource.resource.as_ref());
+        let service = texts.text(&service(resource.resource.as_ref()));
         let of_scopes = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-        spans.extend(of_scopes.map(|span| record(span, &service)));
+        spans.extend(of_scopes.filter_map(|span| record(span, &service, texts)));
     }
 }
 
-fn record(span: Span, service: &str) -> SpanRecord {
-    SpanRecord {
-        trace_id: hex(&span.trace_id),
-        span_id: hex(&span.span_id),
-        parent_id: hex(&span.parent_span_id),
-        service: service.to_owned(),
+/// `None`: it has no ids; what was admitted has.
+fn record(span: Span, service: &Text, texts: &mut Texts) -> Option<SpanRecord> {
+    Some(SpanRecord {
+        trace_id: TraceId::of(&span.trace_id)?,
+        span_id: SpanId::of(&span.span_id)?,
+        parent_id: SpanId::of(&span.parent_span_id),
+        service: Text::clone(service),
         kind: match span.kind() {
             Kind::Unspecified | Kind::Internal => SpanKind::Internal,
             Kind::Server => SpanKind::Server,
@@ -33,9 +38,9 @@ fn record(span: Span, service: &str) -> SpanRecord {
             Kind::Consumer => SpanKind::Consumer,
         },
         error: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
-        name: span.name,
+        name: texts.text(&span.name),
         start: UnixNanos(span.start_time_unix_nano),
         end: UnixNanos(span.end_time_unix_nano),
-        attributes: pairs(span.attributes).collect(),
-    }
+        attributes: texts.attributes(pairs(span.attributes)),
+    })
 }

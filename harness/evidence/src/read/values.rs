@@ -1,11 +1,11 @@
 //! OTLP values as text: what a service is called, and what an attribute says.
 
-use crate::ids::hex;
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     resource::v1::Resource,
 };
 use serde_json::json;
+use shakedown_model::ids::hex;
 
 /// `service.name`; what OpenTelemetry calls a service that does not say it where it is missing.
 pub(super) fn service(resource: Option<&Resource>) -> String {

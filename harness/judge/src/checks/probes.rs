@@ -64,7 +64,7 @@ impl Answers {
     fn of(view: &View<'_>, name: &str, index: usize) -> Answers {
         let window = view.candidate.disturbed();
         let points = view.candidate.evidence.metrics.iter().filter(|point| {
-            point.name == name && window.is_some_and(|window| window.contains(point.at)) && belongs(point, index, &view.scenario.name)
+            *point.name == *name && window.is_some_and(|window| window.contains(point.at)) && belongs(point, index, &view.scenario.name)
         });
         let mut answers = Answers { values: Vec::new(), unanswered: 0 };
         for point in points {

@@ -117,12 +117,12 @@ fn operations_of_edge(traces: &TraceIndex<'_>, edge: &Edge) -> IndexSet<String> 
     for spans in traces.values() {
         let tree = Tree::of(spans);
         for (index, span) in spans.iter().enumerate() {
-            if span.kind != SpanKind::Client || span.service != edge.from {
+            if span.kind != SpanKind::Client || *span.service != *edge.from {
                 continue;
             }
-            for child in tree.children(index).iter().map(|child| spans[*child]).filter(|child| child.service != edge.from) {
-                let lead = leads.entry(&span.name).or_insert(true);
-                *lead = *lead && child.service == edge.to;
+            for child in tree.children(index).iter().map(|child| spans[*child]).filter(|child| *child.service != *edge.from) {
+                let lead = leads.entry(&*span.name).or_insert(true);
+                *lead = *lead && *child.service == *edge.to;
             }
         }
     }
@@ -131,16 +131,16 @@ fn operations_of_edge(traces: &TraceIndex<'_>, edge: &Edge) -> IndexSet<String> 
 
 fn is_call(tree: &Tree<'_, '_>, index: usize, edge: &Edge, known: &IndexSet<String>) -> bool {
     let span = tree.span(index);
-    if span.kind != SpanKind::Client || span.service != edge.from {
+    if span.kind != SpanKind::Client || *span.service != *edge.from {
         return false;
     }
     let mut answering =
-        tree.children(index).iter().map(|child| &tree.span(*child).service).filter(|service| **service != edge.from).peekable();
+        tree.children(index).iter().map(|child| &tree.span(*child).service).filter(|service| ***service != *edge.from).peekable();
     if answering.peek().is_some() {
-        return answering.any(|service| *service == edge.to);
+        return answering.any(|service| **service == *edge.to);
     }
-    let peers: Vec<&str> = PEER_ATTRIBUTES.iter().filter_map(|name| span.attributes.get(*name)).map(|value| host(value)).collect();
-    peers.contains(&edge.to.as_str()) || known.contains(&span.name)
+    let peers: Vec<&str> = PEER_ATTRIBUTES.iter().filter_map(|name| span.attributes.get(name)).map(host).collect();
+    peers.contains(&edge.to.as_str()) || known.contains(&*span.name)
 }
 
 /// The host of `payment`, `payment:8080` or `http://payment:8080/charge`.

@@ -5,6 +5,7 @@ use regex::Regex;
 use shakedown_model::{
     event::Phase,
     evidence::LogRecord,
+    ids::TraceId,
     result::{LogExhibit, TraceExhibit},
     time::Window,
 };
@@ -16,15 +17,16 @@ const LINE_BYTES: usize = 2048;
 pub(super) fn lines(view: &View<'_>, traces: &[TraceExhibit]) -> (Vec<LogExhibit>, u64) {
     let Some(window) = window(view) else { return (Vec::new(), 0) };
     let forbidden = checks::offending(view.scenario);
+    let shown: Vec<TraceId> = traces.iter().filter_map(|trace| TraceId::from_hex(&trace.trace_id)).collect();
     let inside: Vec<&LogRecord> = view.candidate.evidence.logs.iter().filter(|line| window.contains(line.at)).collect();
     let mut worth: Vec<(Worth, usize)> =
-        inside.iter().enumerate().filter_map(|(place, line)| Some((worth(line, &forbidden, traces)?, place))).collect();
+        inside.iter().enumerate().filter_map(|(place, line)| Some((worth(line, &forbidden, &shown)?, place))).collect();
     worth.sort_unstable();
     worth.truncate(LINES);
     worth.sort_unstable_by_key(|(_, place)| *place);
-    let shown: Vec<LogExhibit> = worth.into_iter().map(|(worth, place)| exhibit(inside[place], worth)).collect();
-    let left_out = (inside.len() - shown.len()) as u64;
-    (shown, left_out)
+    let lines: Vec<LogExhibit> = worth.into_iter().map(|(worth, place)| exhibit(inside[place], worth)).collect();
+    let left_out = (inside.len() - lines.len()) as u64;
+    (lines, left_out)
 }
 
 fn window(view: &View<'_>) -> Option<Window> {
@@ -39,7 +41,7 @@ enum Worth {
     Trace,
 }
 
-fn worth(line: &LogRecord, forbidden: &[Regex], traces: &[TraceExhibit]) -> Option<Worth> {
+fn worth(line: &LogRecord, forbidden: &[Regex], shown: &[TraceId]) -> Option<Worth> {
     let severe = line.severity.as_deref().is_some_and(|severity| {
         ["WARN", "ERR", "FATAL", "CRIT", "ALERT", "EMERG", "PANIC"].iter().any(|word| severity.to_uppercase().starts_with(word))
     });
@@ -47,7 +49,7 @@ fn worth(line: &LogRecord, forbidden: &[Regex], traces: &[TraceExhibit]) -> Opti
         Some(Worth::Forbidden)
     } else if severe {
         Some(Worth::Error)
-    } else if line.trace_id.as_ref().is_some_and(|trace_id| traces.iter().any(|trace| trace.trace_id == *trace_id)) {
+    } else if line.trace_id.is_some_and(|id| shown.contains(&id)) {
         Some(Worth::Trace)
     } else {
         None
@@ -65,7 +67,7 @@ fn exhibit(line: &LogRecord, worth: Worth) -> LogExhibit {
         service: text::clean(&line.service, 100),
         severity: line.severity.as_ref().map(|severity| text::clean(severity, 20)),
         body: text::clean(&line.body, LINE_BYTES),
-        trace_id: line.trace_id.as_ref().map(|trace_id| text::clean(trace_id, 64)),
+        trace_id: line.trace_id.map(|id| id.to_string()),
         why: why.to_owned(),
     }
 }

@@ -4,12 +4,13 @@
 use indexmap::IndexMap;
 use shakedown_model::{
     event::{Event, GeneratorReport, Phase, TimedEvent},
-    evidence::{Baseline, Evidence, LogRecord, Request, SpanKind, SpanRecord, VariantEvidence},
+    evidence::{Attributes, Baseline, Evidence, LogRecord, Request, SpanKind, SpanRecord, VariantEvidence},
     experiment::{
         Arrivals, BaselineCommit, BaselineMode, BaselineSpec, Check, Expectation, Experiment, Gate, Load, PhaseLengths, Quantile, Scenario,
         Services, Source, Telemetry, When,
     },
     fault::{Action, Distribution, Dose, Edge, Fault, FaultRecord, Latency, Target},
+    ids::{SpanId, TraceId},
     plan::{RuntimeKind, Slots},
     run::{CommitInfo, Machine, PhaseRun, RUN_SCHEMA, RunMeta, ScenarioRun},
     stack::Variant,
@@ -212,7 +213,7 @@ impl Recording {
             error: None,
             ok: !failed,
             bytes: 120,
-            trace_id: format!("{:032x}", self.trace),
+            trace_id: TraceId::of(&u128::from(self.trace).to_be_bytes()).expect("not zero"),
         };
         let calls = if under_fault { behaviour.calls } else { 1 };
         let spans = spans(&request, calls, failed);
@@ -220,18 +221,18 @@ impl Recording {
         if failed {
             side.logs.push(LogRecord {
                 at: request.done,
-                service: "orders".to_owned(),
-                severity: Some("ERROR".to_owned()),
+                service: "orders".into(),
+                severity: Some("ERROR".into()),
                 body: format!("payment gave up after {calls} attempts: timeout <b>\u{1b}[31m"),
-                trace_id: Some(request.trace_id.clone()),
+                trace_id: Some(request.trace_id),
             });
         }
         side.logs.push(LogRecord {
             at: due,
-            service: "gateway".to_owned(),
-            severity: Some("INFO".to_owned()),
+            service: "gateway".into(),
+            severity: Some("INFO".into()),
             body: "POST /checkout".to_owned(),
-            trace_id: Some(request.trace_id.clone()),
+            trace_id: Some(request.trace_id),
         });
         side.spans.extend(spans);
         side.requests.push(request);
@@ -263,16 +264,16 @@ fn spans(request: &Request, calls: u32, failed: bool) -> Vec<SpanRecord> {
     let mut spans = Vec::new();
     let mut add = |id: &str, parent: &str, service: &str, name: &str, kind: SpanKind, from: f64, to: f64, error: bool| {
         spans.push(SpanRecord {
-            trace_id: request.trace_id.clone(),
-            span_id: id.to_owned(),
-            parent_id: parent.to_owned(),
-            service: service.to_owned(),
-            name: name.to_owned(),
+            trace_id: request.trace_id,
+            span_id: SpanId::from_hex(id).expect("an id"),
+            parent_id: SpanId::from_hex(parent),
+            service: service.into(),
+            name: name.into(),
             kind,
             start: request.due + Duration::from_secs_f64(from * latency),
             end: request.due + Duration::from_secs_f64(to * latency),
             error,
-            attributes: IndexMap::new(),
+            attributes: Attributes::default(),
         });
     };
     add("00000000000000a1", "00000000000000ff", "gateway", "POST /checkout", SpanKind::Server, 0.01, 0.99, failed);
