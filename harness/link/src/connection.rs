@@ -2,8 +2,9 @@
 
 use crate::{
     behaviour::{Behaviour, Setting},
+    farewell,
     link::{Shared, Upstream},
-    pipe::{Direction, Pipe},
+    pipe::{Direction, Pipe, Stop},
     registry::{Admission, ResetOrder},
 };
 use std::{io, net::SocketAddr, sync::Arc};
@@ -71,9 +72,16 @@ async fn relay(caller: &mut TcpStream, callee: &mut Option<TcpStream>, upstream:
     callee.set_nodelay(true)?;
     let ((from_caller, to_caller), (from_callee, to_callee)) = (caller.split(), callee.split());
     let out = Pipe::new(from_caller, to_callee, Direction::Out, scope.clone());
-    let home = Pipe::new(from_callee, to_caller, Direction::Home, scope);
-    tokio::try_join!(out.run(), home.run())?;
-    Ok(())
+    let home = Pipe::new(from_callee, to_caller, Direction::Home, scope.clone());
+    match tokio::try_join!(out.run(), home.run()) {
+        Ok(_) => Ok(()),
+        Err(Stop::Broken(error)) => Err(error),
+        Err(Stop::Spent(epoch)) => {
+            let Scope { number, shared, .. } = scope;
+            farewell::part(caller, callee, |bytes| shared.counter.chunk(epoch, number, bytes)).await;
+            Ok(())
+        }
+    }
 }
 
 /// Connects so that giving up half-way is a reset too: the callee's kernel may have accepted before this side hears of it.

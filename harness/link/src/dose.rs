@@ -15,16 +15,24 @@ const LONGEST: u64 = 3_600_000_000;
 pub struct LinkDose {
     /// Connections that it met.
     pub connections_touched: u64,
-    /// Reads from a socket that it delayed or held back.
+    /// Reads from a socket that it paced, delayed, held back or threw away.
     pub chunks: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Mean of the delay really added, over chunks that were delayed to their end.
+    /// Mean of the delay really added, over chunks and closings that were delayed to their end.
     pub mean_delay: Duration,
     /// 99th percentile of it.
     pub p99_delay: Duration,
     /// Connections that were reset.
     pub resets: u64,
+    /// Slices that were cut and went on. Where there are no more of them than chunks, nothing was cut.
+    pub slices: u64,
+    /// Closings of a direction that were held back, or connections that were closed before their time.
+    pub closings: u64,
+    /// How long bytes had to wait for the line because other bytes were on it, both directions together.
+    pub saturated: Duration,
+    /// What a direction carried meanwhile; zero where the line was never short.
+    pub bytes_per_second: u64,
 }
 
 /// The counts of one link.
@@ -37,6 +45,10 @@ struct Counts {
     chunks: u64,
     bytes: u64,
     resets: u64,
+    slices: u64,
+    closings: u64,
+    saturated: Duration,
+    saturated_bytes: u64,
     total: Duration,
     delays: Histogram<u64>,
 }
@@ -44,7 +56,19 @@ struct Counts {
 impl Counts {
     fn new(epoch: u64) -> Counts {
         let delays = Histogram::new_with_bounds(1, LONGEST, 3).expect("1 µs to an hour at three digits are valid bounds");
-        Counts { epoch, connections: HashSet::new(), chunks: 0, bytes: 0, resets: 0, total: Duration::ZERO, delays }
+        Counts {
+            epoch,
+            connections: HashSet::new(),
+            chunks: 0,
+            bytes: 0,
+            resets: 0,
+            slices: 0,
+            closings: 0,
+            saturated: Duration::ZERO,
+            saturated_bytes: 0,
+            total: Duration::ZERO,
+            delays,
+        }
     }
 
     fn dose(&self) -> LinkDose {
@@ -58,7 +82,15 @@ impl Counts {
             mean_delay,
             p99_delay: Duration::from_micros(p99_delay),
             resets: self.resets,
+            slices: self.slices,
+            closings: self.closings,
+            saturated: self.saturated,
+            bytes_per_second: self.saturated_rate(),
         }
+    }
+
+    fn saturated_rate(&self) -> u64 {
+        if self.saturated.is_zero() { 0 } else { (self.saturated_bytes as f64 / self.saturated.as_secs_f64()) as u64 }
     }
 }
 
@@ -115,6 +147,27 @@ impl Counter {
         });
     }
 
+    /// The setting let a slice go on.
+    pub(crate) fn slice(&self, epoch: u64) {
+        self.count(epoch, |counts| counts.slices += 1);
+    }
+
+    /// The setting held back a closing of this connection, or closed it.
+    pub(crate) fn closing(&self, epoch: u64, connection: u64) {
+        self.count(epoch, |counts| {
+            counts.connections.insert(connection);
+            counts.closings += 1;
+        });
+    }
+
+    /// While bytes waited for it, the line carried `bytes` in `time`.
+    pub(crate) fn saturated(&self, epoch: u64, bytes: usize, time: Duration) {
+        self.count(epoch, |counts| {
+            counts.saturated += time;
+            counts.saturated_bytes += bytes as u64;
+        });
+    }
+
     pub(crate) fn dose(&self) -> LinkDose {
         self.counts().dose()
     }
@@ -143,6 +196,18 @@ mod tests {
         let dose = counter.dose();
         assert_eq!((dose.connections_touched, dose.chunks, dose.bytes, dose.resets), (2, 2, 15, 1));
         assert_eq!((dose.mean_delay, dose.p99_delay), (Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn the_rate_is_what_the_line_carried_while_bytes_waited_for_it() {
+        let counter = Counter::new();
+        counter.begin(1);
+        assert_eq!(counter.dose().bytes_per_second, 0);
+        counter.saturated(1, 500, Duration::from_secs(1));
+        counter.saturated(1, 2_500, Duration::from_secs(2));
+        counter.saturated(9, 2_500, Duration::from_secs(2));
+        let dose = counter.dose();
+        assert_eq!((dose.bytes_per_second, dose.saturated), (1_000, Duration::from_secs(3)));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use crate::{
     behaviour::Behaviour,
     dose::{Counter, LinkDose},
     driver::LinkDriver,
+    line::Line,
+    pipe::Direction,
     registry::Registry,
 };
 use std::{
@@ -24,6 +26,21 @@ pub struct Link {
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) counter: Counter,
+    out: Line,
+    home: Line,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Shared {
+        Shared { registry: Registry::new(), counter: Counter::new(), out: Line::new(), home: Line::new() }
+    }
+
+    pub(crate) fn line(&self, direction: Direction) -> &Line {
+        match direction {
+            Direction::Out => &self.out,
+            Direction::Home => &self.home,
+        }
+    }
 }
 
 /// Where a link leads: an address, or one that changes.
@@ -48,7 +65,7 @@ impl Link {
     pub async fn bind(upstream: impl Into<Upstream>) -> io::Result<(Link, LinkDriver)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { registry: Registry::new(), counter: Counter::new() });
+        let shared = Arc::new(Shared::new());
         let driver = LinkDriver::new(listener, upstream.into(), Arc::clone(&shared));
         Ok((Link { address, shared }, driver))
     }
@@ -87,5 +104,20 @@ impl Link {
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_direction_has_a_line_of_its_own() {
+        let (shared, begun) = (Shared::new(), Instant::now());
+        for direction in [Direction::Out, Direction::Home] {
+            assert_eq!(shared.line(direction).take(1, 1_000, begun, 10).until - begun, Duration::from_millis(10));
+        }
     }
 }

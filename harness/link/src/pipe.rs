@@ -3,6 +3,7 @@
 use crate::{
     behaviour::{Behaviour, Setting},
     connection::Scope,
+    pace::Pace,
     shape::Shape,
 };
 use bytes::{Buf, Bytes, BytesMut};
@@ -15,9 +16,6 @@ use tokio::{
 
 /// Largest piece that is read at once.
 const PIECE: usize = 16 << 10;
-/// Bytes that are held before reading stops. It bounds the memory, and the throughput under latency: 2 MiB over the delay, more than any service of
-/// an experiment sends on one connection.
-const HELD: usize = 2 << 20;
 /// Pieces that are held before reading stops, where they are small.
 const PIECES: usize = 4_096;
 
@@ -35,7 +33,7 @@ struct Piece {
     bytes: Bytes,
     arrived: Instant,
     release: Instant,
-    /// The setting that delayed it, if one did.
+    /// The setting that delays it, if one does.
     delayed_by: Option<u64>,
 }
 
@@ -47,6 +45,7 @@ pub(crate) struct Pipe<'a> {
     scope: Scope<'a>,
     setting: Setting,
     shape: Option<Shape>,
+    pace: Pace<'a>,
     buffer: BytesMut,
     pieces: VecDeque<Piece>,
     held: usize,
@@ -57,10 +56,33 @@ pub(crate) struct Pipe<'a> {
 
 /// Why nothing more is read.
 enum End {
-    /// The side that is read from has sent all it had to send. Goes on at this instant, as the pieces before it did.
-    Finished(Instant),
+    /// The side that is read from has sent all it had to send. That goes on as the pieces before it did.
+    Finished(Finish),
     /// It broke.
     Broken(io::Error),
+}
+
+/// The end of what one side sends.
+#[derive(Clone, Copy)]
+struct Finish {
+    arrived: Instant,
+    release: Instant,
+    /// The setting that holds it back, if one does.
+    delayed_by: Option<u64>,
+}
+
+/// Why a pipe stopped before its end.
+pub(crate) enum Stop {
+    /// A side broke.
+    Broken(io::Error),
+    /// This setting lets no more answers through.
+    Spent(u64),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Broken(error)
+    }
 }
 
 /// What a pipe does next.
@@ -73,6 +95,7 @@ enum Turn {
 
 impl<'a> Pipe<'a> {
     pub(crate) fn new(from: ReadHalf<'a>, to: WriteHalf<'a>, direction: Direction, scope: Scope<'a>) -> Pipe<'a> {
+        let pace = Pace::new(Setting::default(), direction, scope.shared);
         let mut pipe = Pipe {
             from,
             to,
@@ -80,6 +103,7 @@ impl<'a> Pipe<'a> {
             scope,
             setting: Setting::default(),
             shape: None,
+            pace,
             buffer: BytesMut::new(),
             pieces: VecDeque::new(),
             held: 0,
@@ -91,13 +115,16 @@ impl<'a> Pipe<'a> {
     }
 
     /// Runs until what the one side sent last has reached the other.
-    pub(crate) async fn run(mut self) -> io::Result<()> {
+    pub(crate) async fn run(mut self) -> Result<(), Stop> {
         loop {
-            let flows = self.setting.behaviour != Behaviour::Partition;
+            let flows = self.setting.behaviour.flows();
+            if self.pace.is_spent() {
+                return Err(self.spent());
+            }
             if flows && self.pieces.is_empty() {
                 match self.ended {
-                    Some(End::Broken(error)) => return Err(error),
-                    Some(End::Finished(release)) if release <= Instant::now() => return self.to.shutdown().await,
+                    Some(End::Broken(error)) => return Err(error.into()),
+                    Some(End::Finished(finish)) if finish.release <= Instant::now() => return Ok(self.close(finish).await?),
                     _ => {}
                 }
             }
@@ -117,20 +144,43 @@ impl<'a> Pipe<'a> {
     /// Cancel-safe: nothing is read or written here, only waited for.
     async fn turn(&mut self, flows: bool) -> Turn {
         let now = Instant::now();
-        let next_release = match (&self.ended, self.pieces.front()) {
-            (_, Some(piece)) => Some(piece.release),
-            (Some(End::Finished(release)), None) => Some(*release),
-            _ => None,
-        };
+        let next_release = if flows { self.next_release(now) } else { None };
         let released = next_release.is_some_and(|release| release <= now);
-        let reads = self.ended.is_none() && self.held < HELD && self.pieces.len() < PIECES;
+        let reads = self.ended.is_none() && self.held < self.pace.room() && self.pieces.len() < PIECES;
         tokio::select! {
             // The sender lives as long as the scope: there is always another change to wait for.
             _ = self.scope.setting.changed() => Turn::SettingChanged,
             ready = self.from.readable(), if reads => Turn::Readable(ready),
-            ready = self.to.writable(), if flows && released => Turn::Written(ready),
-            () = tokio::time::sleep_until(next_release.unwrap_or(now)), if flows && next_release.is_some() && !released => Turn::Released,
+            ready = self.to.writable(), if released => Turn::Written(ready),
+            () = tokio::time::sleep_until(next_release.unwrap_or(now)), if next_release.is_some() && !released => Turn::Released,
         }
+    }
+
+    /// When there is something to write, or to close.
+    fn next_release(&mut self, now: Instant) -> Option<Instant> {
+        match (&self.ended, self.pieces.front()) {
+            (_, Some(piece)) if piece.release <= now => Some(self.pace.release(piece.release, piece.bytes.len())),
+            (_, Some(piece)) => Some(piece.release),
+            (Some(End::Finished(finish)), None) => Some(finish.release),
+            _ => None,
+        }
+    }
+
+    async fn close(mut self, finish: Finish) -> io::Result<()> {
+        if let Some(epoch) = finish.delayed_by {
+            self.scope.shared.counter.delayed(epoch, finish.arrived.elapsed());
+        }
+        self.to.shutdown().await
+    }
+
+    /// Counts what will not arrive any more.
+    fn spent(&self) -> Stop {
+        let (counter, epoch, number) = (&self.scope.shared.counter, self.setting.epoch, self.scope.number);
+        counter.closing(epoch, number);
+        for piece in &self.pieces {
+            counter.chunk(epoch, number, piece.bytes.len());
+        }
+        Stop::Spent(epoch)
     }
 
     /// Takes over the current setting.
@@ -143,11 +193,11 @@ impl<'a> Pipe<'a> {
             }
             _ => None,
         };
-        match self.setting.behaviour {
-            Behaviour::Pass | Behaviour::Reset => self.release_all(),
-            Behaviour::Latency { .. } if before == Behaviour::Partition => self.release_all(),
-            // Under latency what is queued keeps its time; under a partition it is held.
-            Behaviour::Latency { .. } | Behaviour::Partition => {}
+        self.pace = Pace::new(self.setting, self.direction, self.scope.shared);
+        match (before, self.setting.behaviour) {
+            // Under another latency what is queued keeps its time; under a partition it is held.
+            (Behaviour::Latency { .. } | Behaviour::Pass, Behaviour::Latency { .. }) | (_, Behaviour::Partition) => {}
+            _ => self.release_all(),
         }
     }
 
@@ -155,14 +205,13 @@ impl<'a> Pipe<'a> {
     fn release_all(&mut self) {
         let now = Instant::now();
         for piece in &mut self.pieces {
-            if piece.release > now {
-                // Its delay was cut short: it says nothing about the delay that was asked.
-                piece.release = now;
-                piece.delayed_by = None;
-            }
+            piece.release = now.min(piece.release);
+            // Its delay was cut short: it says nothing about the delay that was asked.
+            piece.delayed_by = None;
         }
-        if let Some(End::Finished(release)) = &mut self.ended {
-            *release = now.min(*release);
+        if let Some(End::Finished(finish)) = &mut self.ended {
+            finish.release = now.min(finish.release);
+            finish.delayed_by = None;
         }
         self.latest_release = now;
     }
@@ -171,8 +220,8 @@ impl<'a> Pipe<'a> {
         self.buffer.reserve(PIECE);
         match self.from.try_read_buf(&mut self.buffer) {
             Ok(0) => {
-                let release = self.release_of(Instant::now());
-                self.ended = Some(End::Finished(release));
+                let finish = self.finish();
+                self.ended = Some(End::Finished(finish));
                 Ok(())
             }
             Ok(_) => {
@@ -184,13 +233,24 @@ impl<'a> Pipe<'a> {
         }
     }
 
+    fn finish(&mut self) -> Finish {
+        let (arrived, epoch) = (Instant::now(), self.setting.epoch);
+        let release = self.release_of(arrived);
+        let Behaviour::SlowClose { delay } = self.setting.behaviour else {
+            return Finish { arrived, release, delayed_by: None };
+        };
+        self.scope.shared.counter.closing(epoch, self.scope.number);
+        Finish { arrived, release: release.checked_add(delay).unwrap_or(release), delayed_by: Some(epoch) }
+    }
+
     fn hold(&mut self) {
         let bytes = self.buffer.split().freeze();
         let (arrived, epoch) = (Instant::now(), self.setting.epoch);
-        if self.shape.is_some() || self.setting.behaviour == Behaviour::Partition {
+        let slowed = self.shape.is_some() || self.pace.slows();
+        if slowed || self.setting.behaviour == Behaviour::Partition {
             self.scope.shared.counter.chunk(epoch, self.scope.number, bytes.len());
         }
-        let delayed_by = self.shape.is_some().then_some(epoch);
+        let delayed_by = slowed.then_some(epoch);
         let release = self.release_of(arrived);
         self.held += bytes.len();
         self.pieces.push_back(Piece { bytes, arrived, release, delayed_by });
@@ -205,12 +265,17 @@ impl<'a> Pipe<'a> {
 
     fn write(&mut self) -> io::Result<()> {
         let Some(piece) = self.pieces.front_mut() else { return Ok(()) };
-        match self.to.try_write(&piece.bytes) {
+        let most = self.pace.most(piece.bytes.len());
+        match self.to.try_write(&piece.bytes[..most]) {
             Ok(written) => {
                 piece.bytes.advance(written);
                 self.held -= written;
+                self.pace.went(written);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.pace.blocked();
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
         if piece.bytes.is_empty()

@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as tests do")]
 
-use shakedown_link::{Behaviour, Link, Upstream};
+mod closing;
+mod pacing;
+mod rig;
+
+use rig::{Rig, hear, kind_of_end, nothing_is_there, soon, transfer};
+use shakedown_link::Behaviour;
 use shakedown_model::fault::Distribution;
 use std::{
     io::{self, ErrorKind},
@@ -13,85 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinSet,
-    time::timeout,
 };
-use tokio_util::sync::CancellationToken;
-
-/// Long enough for anything that happens at all.
-const AGES: Duration = Duration::from_secs(20);
-
-/// A link that runs, and the callee's side in the test's own hands.
-struct Rig {
-    link: Link,
-    callee: TcpListener,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
-}
-
-impl Rig {
-    async fn new() -> Rig {
-        let callee = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = callee.local_addr().unwrap();
-        Rig::leading_to(upstream, callee).await
-    }
-
-    async fn leading_to(upstream: impl Into<Upstream>, callee: TcpListener) -> Rig {
-        let (link, driver) = Link::bind(upstream).await.unwrap();
-        let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
-        let stopping = stop.clone();
-        tasks.spawn(async move { driver.run(stopping).await });
-        Rig { link, callee, stop, tasks }
-    }
-
-    async fn call(&self) -> TcpStream {
-        soon(TcpStream::connect(self.link.address())).await.unwrap()
-    }
-
-    async fn answer(&self) -> TcpStream {
-        soon(self.callee.accept()).await.unwrap().0
-    }
-
-    /// A caller and its callee, connected through the link.
-    async fn pair(&self) -> (TcpStream, TcpStream) {
-        let caller = self.call().await;
-        (caller, self.answer().await)
-    }
-
-    /// Lets the link run until its dose is as it must become.
-    async fn until(&self, chunks: u64) {
-        let reached = async {
-            while self.link.dose().chunks < chunks {
-                tokio::task::yield_now().await;
-            }
-        };
-        soon(reached).await;
-    }
-
-    async fn shut(mut self) {
-        self.stop.cancel();
-        soon(self.tasks.join_next()).await.unwrap().unwrap();
-    }
-}
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    timeout(AGES, what).await.expect("this must happen")
-}
-
-async fn hear(stream: &mut TcpStream, expected: &[u8]) {
-    let mut heard = vec![0; expected.len()];
-    soon(stream.read_exact(&mut heard)).await.unwrap();
-    assert_eq!(heard, expected);
-}
-
-async fn kind_of_end(stream: &mut TcpStream) -> Option<ErrorKind> {
-    soon(stream.read(&mut [0; 16])).await.map(|read| assert_eq!(read, 0)).err().map(|error| error.kind())
-}
-
-fn nothing_is_there(stream: &TcpStream) {
-    let error = stream.try_read(&mut [0; 16]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
-}
 
 fn latency(delay: Duration, jitter: Duration) -> Behaviour {
     Behaviour::Latency { delay, jitter, distribution: Distribution::Normal, seed: 3 }
@@ -113,16 +40,6 @@ async fn bytes_pass_both_ways_and_a_half_close_is_forwarded() {
     assert_eq!(answer, b"answer, after the end of the question");
     assert_eq!(rig.link.dose().chunks, 0);
     rig.shut().await;
-}
-
-/// Sends `size` bytes of a pattern to the callee and checks all of them there.
-async fn transfer(caller: &mut TcpStream, callee: &mut TcpStream, size: usize) {
-    let sent: Vec<u8> = (0..size).map(|index| (index * 31 / 7) as u8).collect();
-    let mut heard = vec![0; size];
-    let (written, read) = soon(async { tokio::join!(caller.write_all(&sent), callee.read_exact(&mut heard)) }).await;
-    written.unwrap();
-    read.unwrap();
-    assert!(heard == sent, "the bytes arrive whole and in order");
 }
 
 #[tokio::test]
@@ -251,21 +168,12 @@ async fn a_connection_made_during_a_partition_reaches_the_callee_afterwards() {
     rig.link.set(Behaviour::Partition);
     let mut caller = rig.call().await;
     caller.write_all(b"hello?").await.unwrap();
-    met(&rig, 1).await;
+    rig.met(1).await;
     assert!(tokio::time::timeout(Duration::ZERO, rig.callee.accept()).await.is_err(), "the callee must not hear of it");
     rig.link.set(Behaviour::Pass);
     let mut callee = rig.answer().await;
     hear(&mut callee, b"hello?").await;
     rig.shut().await;
-}
-
-async fn met(rig: &Rig, connections: u64) {
-    let met = async {
-        while rig.link.dose().connections_touched < connections {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(met).await;
 }
 
 #[tokio::test]
@@ -275,7 +183,7 @@ async fn a_caller_that_gave_up_during_a_partition_is_never_heard_of() {
     rig.link.set(Behaviour::Partition);
     let mut hasty = rig.call().await;
     hasty.write_all(b"buy").await.unwrap();
-    met(&rig, 1).await;
+    rig.met(1).await;
     drop(hasty);
     // A round trip through the link's own runtime: by then it has heard that the caller left.
     steady_caller.write_all(b"x").await.unwrap();
@@ -302,12 +210,7 @@ async fn a_reset_breaks_open_connections_on_both_sides_and_new_ones_at_once_unti
         Err(error) => Some(error.kind()),
     };
     assert_eq!(refused, Some(ErrorKind::ConnectionReset));
-    let counted = async {
-        while rig.link.dose().resets < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(counted).await;
+    rig.when(|dose| dose.resets >= 2).await;
     assert_eq!(rig.link.dose().connections_touched, 2);
     rig.link.set(Behaviour::Pass);
     let (mut caller, mut callee) = rig.pair().await;
@@ -335,7 +238,7 @@ async fn a_reset_also_frees_connections_that_a_partition_holds() {
     let rig = Rig::new().await;
     rig.link.set(Behaviour::Partition);
     let mut caller = rig.call().await;
-    met(&rig, 1).await;
+    rig.met(1).await;
     rig.link.set(Behaviour::Reset);
     assert_eq!(kind_of_end(&mut caller).await, Some(ErrorKind::ConnectionReset));
     rig.shut().await;
