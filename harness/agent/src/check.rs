@@ -1,12 +1,13 @@
 //! Whether a fault makes sense, before anything is tried. Pure.
 
 use crate::session::invalid;
-use crate::wire::{Failure, FaultSpec, Kind, Latency};
+use crate::wire::{Bandwidth, Failure, FaultSpec, Kind, Latency, Loss, Reorder};
 
 const NAME_MAX: usize = 64;
 const ADDRESSES_MAX: usize = 1024;
 const PORTS_MAX: usize = 1024;
 const DELAY_MAX_US: u64 = 60_000_000;
+const SHARE_MAX_PPM: u32 = 1_000_000;
 const TTL_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The first mistake in a fault.
@@ -30,7 +31,50 @@ pub(crate) fn check(spec: &FaultSpec) -> Result<(), Failure> {
     match &spec.kind {
         Kind::Latency(latency) => check_latency(latency),
         Kind::Partition {} | Kind::Reset {} => Ok(()),
+        Kind::Loss(loss) => check_loss(loss),
+        Kind::Reorder(reorder) => check_reorder(reorder),
+        Kind::Bandwidth(bandwidth) => check_bandwidth(bandwidth),
+        Kind::Corrupt(corrupt) => check_share(corrupt.share_ppm, SHARE_MAX_PPM, "1000000 is every packet"),
     }
+}
+
+fn check_share(share_ppm: u32, most: u32, hint: &str) -> Result<(), Failure> {
+    if (1..=most).contains(&share_ppm) {
+        return Ok(());
+    }
+    Err(invalid(format!("share_ppm is {share_ppm}"), &format!("between 1 and {most} of a million packets; {hint}")))
+}
+
+fn check_loss(loss: &Loss) -> Result<(), Failure> {
+    check_share(loss.share_ppm, SHARE_MAX_PPM, "1000000 is every packet")?;
+    // Bursts end after so many packets on average, and at least one packet passes between two of them.
+    let (share, burst) = (u64::from(loss.share_ppm), u64::from(loss.burst_packets));
+    let most = u64::from(SHARE_MAX_PPM) * burst / (burst + 1);
+    if burst >= 2 && share > most {
+        return Err(invalid(
+            format!("share_ppm {share} cannot be lost in bursts of {burst} packets"),
+            &format!("a packet passes between two bursts, so that at most {most} of a million are lost: lower the share"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_reorder(reorder: &Reorder) -> Result<(), Failure> {
+    check_share(reorder.share_ppm, SHARE_MAX_PPM - 1, "where all packets are held none overtakes another: use latency")?;
+    if !(1..=DELAY_MAX_US).contains(&reorder.delay_us) {
+        return Err(invalid(format!("delay_us is {}", reorder.delay_us), "between 1 and 60000000 (60 s)"));
+    }
+    Ok(())
+}
+
+fn check_bandwidth(bandwidth: &Bandwidth) -> Result<(), Failure> {
+    if bandwidth.bytes_per_second == 0 {
+        return Err(invalid("bytes_per_second is 0".to_owned(), "at least 1; to let nothing through, use partition"));
+    }
+    if bandwidth.queue_us > DELAY_MAX_US {
+        return Err(invalid(format!("queue_us is {}", bandwidth.queue_us), "at most 60000000 (60 s); 0 means 1 s"));
+    }
+    Ok(())
 }
 
 fn check_latency(latency: &Latency) -> Result<(), Failure> {

@@ -119,8 +119,16 @@ fn request(id: u64, op: &str, kind: &serde_json::Value) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-fn kinds() -> [serde_json::Value; 3] {
-    [json!({ "latency": { "delay_us": 1000 } }), json!({ "partition": {} }), json!({ "reset": {} })]
+fn kinds() -> [serde_json::Value; 7] {
+    [
+        json!({ "latency": { "delay_us": 1000 } }),
+        json!({ "partition": {} }),
+        json!({ "reset": {} }),
+        json!({ "loss": { "share_ppm": 100_000, "burst_packets": 3 } }),
+        json!({ "reorder": { "share_ppm": 100_000, "delay_us": 1000 } }),
+        json!({ "bandwidth": { "bytes_per_second": 1_000_000 } }),
+        json!({ "corrupt": { "share_ppm": 100_000 } }),
+    ]
 }
 
 /// Applies and reverts with a crash; returns how many calls the kernel got, and the two replies.
@@ -175,10 +183,11 @@ fn a_queue_that_somebody_else_has_is_passed_over() {
 
 #[test]
 fn what_the_kernel_cannot_do_is_refused_with_the_reason() {
-    let cases: [(Powers, [bool; 3]); 3] = [
-        (Powers::default(), [false, false, false]),
-        (Powers { queue: None, ..able().powers }, [false, true, true]),
-        (Powers { reject: false, ..able().powers }, [true, true, false]),
+    let cases: [(Powers, [bool; 7]); 4] = [
+        (Powers::default(), [false; 7]),
+        (Powers { queue: None, ..able().powers }, [false, true, true, false, false, false, false]),
+        (Powers { reject: false, ..able().powers }, [true, true, false, true, true, true, true]),
+        (Powers { copy: false, ..able().powers }, [true; 7]),
     ];
     for (powers, possible) in cases {
         let why_not = vec!["no such thing".to_owned()];
@@ -210,6 +219,34 @@ fn a_fault_expires_and_is_remembered() {
 }
 
 #[test]
+fn the_most_that_a_kind_can_do_is_not_refused() {
+    let kinds = [
+        json!({ "loss": { "share_ppm": 1_000_000, "burst_packets": 1 } }),
+        json!({ "loss": { "share_ppm": 666_666, "burst_packets": 2 } }),
+        json!({ "loss": { "share_ppm": 999_999, "burst_packets": 4_294_967_295_u32 } }),
+        json!({ "reorder": { "share_ppm": 999_999, "delay_us": 60_000_000 } }),
+        json!({ "bandwidth": { "bytes_per_second": u64::MAX, "queue_us": 60_000_000 } }),
+        json!({ "corrupt": { "share_ppm": 1_000_000 } }),
+    ];
+    for kind in kinds {
+        let mut kernel = able();
+        let reply = Session::new(&mut kernel).answer(&request(1, "apply", &kind));
+        assert!(matches!(reply.ok, Some(Answer::Applied(_))), "{kind} {reply:?}");
+    }
+}
+
+#[test]
+fn only_the_kinds_that_hold_packets_relay_what_goes_out() {
+    for kind in kinds() {
+        let mut kernel = able();
+        Session::new(&mut kernel).answer(&request(1, "apply", &kind));
+        let relays = kernel.tables.values().flatten().any(|rule| matches!(rule.sentence, Sentence::Relay { .. }));
+        let holds = ["latency", "reorder", "bandwidth"].iter().any(|name| kind.get(name).is_some());
+        assert_eq!(relays, holds, "{kind}");
+    }
+}
+
+#[test]
 fn a_fault_that_makes_no_sense_is_refused_before_the_kernel_hears_of_it() {
     let cases = [
         ("/name", json!("")),
@@ -221,6 +258,16 @@ fn a_fault_that_makes_no_sense_is_refused_before_the_kernel_hears_of_it() {
         ("/to/ports", json!([0])),
         ("/kind", json!({ "latency": { "delay_us": 10, "jitter_us": 11 } })),
         ("/kind", json!({ "latency": { "delay_us": 60_000_001 } })),
+        ("/kind", json!({ "loss": { "share_ppm": 0 } })),
+        ("/kind", json!({ "loss": { "share_ppm": 1_000_001 } })),
+        ("/kind", json!({ "loss": { "share_ppm": 1_000_000, "burst_packets": 2 } })),
+        ("/kind", json!({ "loss": { "share_ppm": 666_667, "burst_packets": 2 } })),
+        ("/kind", json!({ "reorder": { "share_ppm": 1_000_000, "delay_us": 1 } })),
+        ("/kind", json!({ "reorder": { "share_ppm": 1, "delay_us": 0 } })),
+        ("/kind", json!({ "reorder": { "share_ppm": 1, "delay_us": 60_000_001 } })),
+        ("/kind", json!({ "bandwidth": { "bytes_per_second": 0 } })),
+        ("/kind", json!({ "bandwidth": { "bytes_per_second": 1, "queue_us": 60_000_001 } })),
+        ("/kind", json!({ "corrupt": { "share_ppm": 0 } })),
     ];
     for (pointer, value) in cases {
         let mut line: serde_json::Value = serde_json::from_slice(&request(1, "apply", &kinds()[1])).unwrap();

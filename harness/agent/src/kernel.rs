@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::wire::{Dose, Facts, Latency, QueuePower};
+use crate::wire::{Bandwidth, Corrupt, Dose, Facts, Latency, Loss, QueuePower, Reorder};
 
 /// Does what a plan says, to the network namespace that the agent stands in.
 pub trait Kernel {
@@ -172,4 +172,12 @@ pub enum Treatment {
     Hold(Latency),
     /// Drops each. The sender's system call has succeeded long since, as if the packet were lost on the wire.
     Swallow,
+    /// Drops some, in the same way.
+    Lose(Loss),
+    /// Holds some, while the others go on.
+    Reorder(Reorder),
+    /// Lets them go on one after the other, and drops those for which it has no room.
+    Pace(Bandwidth),
+    /// Turns over a bit of some. Sees every segment whole, with its checksum in place.
+    Corrupt(Corrupt),
 }

@@ -7,7 +7,7 @@
 //! ```text
 //! stdio -> session -> faults (pure: what to do)        -> kernel (the seam: Act, Undo)
 //!                                                          netlink::linux -> nftables (rules, counters)
-//!                                                                         -> queue -> nfqueue (packets), delay (when)
+//!                                                                         -> queue -> nfqueue (packets), line (fates)
 //! ```
 //!
 //! Ways in which a fault ends: `revert`; its time to live; the end of stdin; SIGTERM, SIGINT, SIGHUP, SIGQUIT. After
@@ -19,11 +19,11 @@
 mod check;
 #[cfg(test)]
 mod crash;
-mod delay;
 pub mod doctor;
 pub mod faults;
 mod histogram;
 pub mod kernel;
+mod line;
 mod netlink;
 mod queue;
 pub mod session;

@@ -21,7 +21,10 @@ requests, one a line:
   {"id":2,"op":"apply","fault":{"name":"slow","ttl_ms":30000,
     "kind":{"latency":{"delay_us":200000,"jitter_us":50000,"distribution":"normal","seed":42}},
     "to":{"addresses":["172.18.0.5"],"ports":[8080]},"direction":"out"}}
-    (on one line; the other kinds are {"partition":{}} and {"reset":{}}; directions are out, in, both)
+    (on one line; directions are out, in, both; the other kinds are
+    {"partition":{}}, {"reset":{}}, {"loss":{"share_ppm":50000,"burst_packets":3,"seed":42}},
+    {"reorder":{"share_ppm":50000,"delay_us":5000,"seed":42}}, {"corrupt":{"share_ppm":50000,"seed":42}},
+    {"bandwidth":{"bytes_per_second":125000,"queue_us":50000}}; a share is of a million packets)
   {"id":3,"op":"dose","name":"slow"}
   {"id":4,"op":"revert","name":"slow"}
   {"id":5,"op":"beat"}

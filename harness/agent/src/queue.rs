@@ -1,4 +1,4 @@
-//! A thread that listens to one queue and treats its packets: holds them in a [`DelayLine`], or swallows them.
+//! A thread that listens to one queue and does with its packets what a [`Line`] says, or swallows them.
 //!
 //! If it fails, its socket closes and the kernel lets later packets pass untouched; the dose says so.
 
@@ -8,10 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::delay::DelayLine;
 use crate::histogram::Histogram;
 use crate::kernel::Treatment;
-use crate::netlink::nfqueue::{Queue, Verdict, overflow};
+use crate::line::corrupt::{Flips, flip};
+use crate::line::delay::Delays;
+use crate::line::loss::Losses;
+use crate::line::rate::Rate;
+use crate::line::reorder::Stragglers;
+use crate::line::{Fate, Line, Packet, Tally};
+use crate::netlink::nfqueue::{Copying, Queue, Verdict, overflow};
 use crate::netlink::sys::{self, Interest};
 
 /// Rounds of receiving before due packets get their turn, so that neither side starves under load.
@@ -20,6 +25,7 @@ const ROUNDS: usize = 16;
 /// What the listener measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
+    pub(crate) tally: Tally,
     pub(crate) delays: Histogram,
     pub(crate) held: u64,
     /// Packets that went on before they were due, when the queue closed.
@@ -39,18 +45,15 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds a queue and listens to it in a thread of its own. Bound when this returns.
     pub(crate) fn start(number: u16, treatment: &Treatment) -> io::Result<Self> {
-        let queue = Queue::bind(number)?;
+        let queue = Queue::bind(number, copying(treatment))?;
         let stop = Arc::new(sys::event()?);
-        let measured = Measured { delays: Histogram::new(), held: 0, early: 0, overflow: 0, trouble: None };
+        let measured = Measured { tally: Tally::default(), delays: Histogram::new(), held: 0, early: 0, overflow: 0, trouble: None };
         let measured = Arc::new(Mutex::new(measured));
         let (flag, shared) = (Arc::clone(&stop), Arc::clone(&measured));
-        let hold = match treatment {
-            Treatment::Hold(latency) => Some(DelayLine::new(latency.clone())),
-            Treatment::Swallow => None,
-        };
+        let line = line(treatment);
         let thread = std::thread::Builder::new().name(format!("queue {number}")).spawn(move || {
             sys::wake_on_time();
-            let mut worker = Worker { queue, hold, stop: &flag, shared: &shared, origin: Instant::now(), arrivals: 0 };
+            let mut worker = Worker { queue, line, stop: &flag, shared: &shared, origin: Instant::now() };
             let result = worker.run();
             drop(worker);
             lock(&shared).trouble = result.err().map(|error| format!("the queue stopped: {error}"));
@@ -98,20 +101,53 @@ fn lock(measured: &Mutex<Measured>) -> MutexGuard<'_, Measured> {
     measured.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The line that a treatment asks for; none if it swallows everything.
+fn line(treatment: &Treatment) -> Option<Line> {
+    match treatment {
+        Treatment::Hold(latency) => Some(Line::new(Delays::new(latency.clone()))),
+        Treatment::Swallow => None,
+        Treatment::Lose(loss) => Some(Line::new(Losses::new(loss))),
+        Treatment::Reorder(reorder) => Some(Line::new(Stragglers::new(reorder))),
+        Treatment::Pace(bandwidth) => Some(Line::new(Rate::new(bandwidth))),
+        Treatment::Corrupt(corrupt) => Some(Line::new(Flips::new(corrupt))),
+    }
+}
+
+/// Only what is to be changed has to be seen whole.
+fn copying(treatment: &Treatment) -> Copying {
+    match treatment {
+        Treatment::Corrupt(_) => Copying::Whole,
+        _ => Copying::Head,
+    }
+}
+
+/// What is to be said of a packet at once; nothing of one that waits.
+fn verdict(packet: &Packet<'_>, fate: Fate) -> Option<Verdict> {
+    match fate {
+        Fate::Pass => Some(Verdict::Accept),
+        Fate::Lose => Some(Verdict::Drop),
+        Fate::Hold { .. } => None,
+        Fate::Flip { bit } => {
+            let mut bytes = packet.head.to_vec();
+            flip(&mut bytes, bit);
+            Some(Verdict::Replace(bytes))
+        }
+    }
+}
+
 struct Worker<'a> {
     queue: Queue,
     /// Without it every packet is swallowed.
-    hold: Option<DelayLine>,
+    line: Option<Line>,
     stop: &'a OwnedFd,
     shared: &'a Mutex<Measured>,
     origin: Instant,
-    arrivals: u64,
 }
 
 impl Worker<'_> {
     fn run(&mut self) -> io::Result<()> {
         loop {
-            let due = self.hold.as_ref().and_then(DelayLine::next_due);
+            let due = self.line.as_ref().and_then(Line::next_due);
             let timeout = due.map(|due| Duration::from_nanos(due.saturating_sub(self.now())));
             let watched = [(self.queue.fd(), Interest::Read), (self.stop.as_fd(), Interest::Read)];
             let ready = sys::wait(&watched, timeout)?;
@@ -131,30 +167,27 @@ impl Worker<'_> {
     }
 
     fn receive(&mut self, rounds: usize) -> io::Result<()> {
-        let mut swallowed = Vec::new();
+        let mut verdicts = Vec::new();
         for _ in 0..rounds {
             let now = self.now();
-            let Self { queue, hold, arrivals, .. } = self;
-            let more = queue.receive(|packet| match hold {
-                Some(line) => {
-                    *arrivals += 1;
-                    line.hold(*arrivals, packet.id, packet.hook, packet.head, now);
-                }
-                None => swallowed.push(packet.id),
+            let Self { queue, line, .. } = self;
+            let more = queue.receive(|packet| {
+                let fate = line.as_mut().map_or(Fate::Lose, |line| line.take(packet, now));
+                verdicts.extend(verdict(&packet, fate).map(|verdict| (packet.id, verdict)));
             })?;
             if !more {
                 break;
             }
         }
-        for id in swallowed {
-            self.queue.judge(id, Verdict::Drop)?;
+        for (id, verdict) in verdicts {
+            self.queue.judge(id, verdict)?;
         }
         self.queue.flush()
     }
 
-    /// Lets every packet go on that is due at `until`, and measures how long it was held.
+    /// Lets every packet go on that is due at `until`, and writes down what was done.
     fn release(&mut self, until: u64) -> io::Result<()> {
-        let Some(line) = &mut self.hold else {
+        let Some(line) = &mut self.line else {
             return Ok(());
         };
         let mut released = Vec::new();
@@ -162,11 +195,12 @@ impl Worker<'_> {
             self.queue.judge(held.id, Verdict::Accept)?;
             released.push(held);
         }
-        let left = line.len() as u64;
+        let (left, tally) = (line.len() as u64, line.tally());
         self.queue.flush()?;
         let now = self.now();
         let mut measured = lock(self.shared);
         measured.held = left;
+        measured.tally = tally;
         for held in released {
             if held.due <= now {
                 measured.delays.record(now.saturating_sub(held.arrived));

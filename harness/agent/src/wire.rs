@@ -66,6 +66,14 @@ pub enum Kind {
     Partition {},
     /// Each TCP packet is answered with a reset.
     Reset {},
+    /// A share of the packets vanishes; nobody is told.
+    Loss(Loss),
+    /// A share of the packets is held while those behind them go on.
+    Reorder(Reorder),
+    /// All packets share a line of so many bytes a second.
+    Bandwidth(Bandwidth),
+    /// In a share of the packets one bit is turned over.
+    Corrupt(Corrupt),
 }
 
 /// How long a packet is held: `delay_us` give or take `jitter_us`.
@@ -90,6 +98,55 @@ pub enum Distribution {
     #[default]
     Uniform,
     Normal,
+}
+
+/// Which packets vanish: each by itself, or in bursts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Of a million packets, how many vanish in the long run: 1 to 1000000. Bursts leave room for less.
+    pub share_ppm: u32,
+    /// Mean number of packets that vanish in a row. 0 or 1: each packet is lost or not, whatever befell the one before.
+    #[serde(default)]
+    pub burst_packets: u32,
+    /// Starts the pseudo random numbers. The same seed and the same packets give the same losses.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Which packets are held, and for how long, while the others overtake them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reorder {
+    /// Of a million packets, how many are held: 1 to 999999, since where all are held none overtakes another.
+    pub share_ppm: u32,
+    /// For how long: 1 us to 60 s.
+    pub delay_us: u64,
+    /// Starts the pseudo random numbers. The same seed and the same packets give the same choice.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// How fast packets may go, and how long one may wait for its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bandwidth {
+    /// Counted from the IP header on. Each direction has a line of its own.
+    pub bytes_per_second: u64,
+    /// A packet that would wait longer for its turn is lost. At most 60 s; 0 or absent means 1 s.
+    #[serde(default)]
+    pub queue_us: u64,
+}
+
+/// Which packets have a bit turned over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corrupt {
+    /// Of a million packets, how many are hurt: 1 to 1000000.
+    pub share_ppm: u32,
+    /// Starts the pseudo random numbers. The same seed and the same packets give the same bits.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 /// The far end: packets to it (direction `out`) and from it (direction `in`).
@@ -197,9 +254,11 @@ pub struct Powers {
     pub nft: bool,
     /// Tables that die with their owner (Linux 5.12). Without it a SIGKILL of the agent leaves its tables behind.
     pub nft_owner: bool,
-    /// How packets can be led to user space. Latency needs it; partition is silent towards the sender only with it.
+    /// How packets can be led to user space. Only reset and partition do without it, and partition is
+    /// silent towards the sender only with it.
     pub queue: Option<QueuePower>,
-    /// nf_tables can copy packets. Without it latency in direction `out` makes bulk senders slower than it should.
+    /// nf_tables can copy packets. Without it latency, reorder and bandwidth in direction `out` make bulk senders
+    /// slower than they should.
     pub copy: bool,
     /// nf_tables can answer with a TCP reset. Reset needs it.
     pub reject: bool,
@@ -249,6 +308,19 @@ pub struct Dose {
     pub mean_delay_us: Option<u64>,
     /// 99th percentile of the same, to within 1 %.
     pub p99_delay_us: Option<u64>,
+    /// Packets of which a queue was asked what becomes of them (all kinds but partition and reset): what the shares are
+    /// shares of. It differs from `packets` by `dropped_by_queue` and, with corrupt, by segmentation, which comes first.
+    #[serde(default)]
+    pub judged: u64,
+    /// Packets that loss threw away, or that bandwidth had no room for.
+    #[serde(default)]
+    pub lost: u64,
+    /// Packets that were held while a later one of their flow went by.
+    #[serde(default)]
+    pub reordered: u64,
+    /// Packets that went on with a bit turned over.
+    #[serde(default)]
+    pub corrupted: u64,
     /// Packets lost because the queue was full: not asked for, and a reason to distrust the measurement.
     pub dropped_by_queue: u64,
     /// The queue stopped early; since then packets pass untouched.
@@ -276,4 +348,17 @@ pub struct Beat {
     pub at_unix_ns: u64,
     /// The faults in force, by name.
     pub faults: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dose_that_an_older_agent_says_is_understood() {
+        let line = r#"{"packets":3,"bytes":90,"connections":1,"delayed":3,"held":0,"released_early":0,"mean_delay_us":5,
+                       "p99_delay_us":6,"dropped_by_queue":0}"#;
+        let dose: Dose = serde_json::from_str(line).unwrap();
+        assert_eq!((dose.packets, dose.judged, dose.lost, dose.reordered, dose.corrupted), (3, 0, 0, 0, 0));
+    }
 }

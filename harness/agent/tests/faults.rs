@@ -104,13 +104,22 @@ fn other_ports_and_other_addresses_are_left_alone() {
     in_two_namespaces(|far| {
         let (mut agent, hurt, whole) = (Agent::start(), far.echo(), far.echo());
         let (over_4, over_6) = (connect(FAR, whole), connect(FAR_6, hurt));
-        for kind in [json!({ "reset": {} }), json!({ "partition": {} }), latency(60_000)] {
+        let kinds = [
+            latency(60_000),
+            json!({ "partition": {} }),
+            json!({ "reset": {} }),
+            json!({ "loss": { "share_ppm": 1_000_000 } }),
+            json!({ "reorder": { "share_ppm": 999_999, "delay_us": 60_000_000 } }),
+            json!({ "bandwidth": { "bytes_per_second": 1 } }),
+            json!({ "corrupt": { "share_ppm": 1_000_000 } }),
+        ];
+        for kind in kinds {
             agent.apply(&fault(&kind, &[FAR], &[hurt], "both"));
             round_trip(&over_4).unwrap();
             round_trip(&over_6).unwrap();
             round_trip(&connect(FAR, whole)).unwrap();
             let dose = agent.revert("f").dose.unwrap();
-            assert_eq!((dose.packets, dose.bytes, dose.connections, dose.delayed), (0, 0, Some(0), 0));
+            assert_eq!((dose.packets, dose.bytes, dose.connections, dose.judged), (0, 0, Some(0), 0));
         }
     });
 }

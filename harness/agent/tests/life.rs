@@ -43,7 +43,16 @@ fn sigterm_takes_everything_back() {
 
 #[test]
 fn sigkill_leaves_no_table_and_traffic_flows() {
-    for kind in [latency(60_000), json!({ "partition": {} }), json!({ "reset": {} })] {
+    let kinds = [
+        latency(60_000),
+        json!({ "partition": {} }),
+        json!({ "reset": {} }),
+        json!({ "loss": { "share_ppm": 1_000_000 } }),
+        json!({ "reorder": { "share_ppm": 999_999, "delay_us": 60_000_000 } }),
+        json!({ "bandwidth": { "bytes_per_second": 1 } }),
+        json!({ "corrupt": { "share_ppm": 1_000_000 } }),
+    ];
+    for kind in kinds {
         in_two_namespaces(move |far| {
             let (mut agent, port) = (Agent::start(), far.echo());
             let stream = connect(FAR, port);

@@ -120,3 +120,74 @@ fn a_revert_lets_go_of_what_is_held() {
         assert!(trip.join().unwrap() < Duration::from_secs(10));
     });
 }
+
+const LINE_BYTES_PER_SECOND: usize = 400_000;
+
+fn narrow_line() -> serde_json::Value {
+    json!({ "bandwidth": { "bytes_per_second": LINE_BYTES_PER_SECOND } })
+}
+
+/// That so many bytes took as long as they have to, and at most a fifth more.
+fn assert_at_the_rate(found: Duration, bytes: usize) {
+    let asked = Duration::from_secs_f64(bytes as f64 / LINE_BYTES_PER_SECOND as f64);
+    assert!(found >= asked && found < asked.mul_f64(1.2), "{found:?} for {asked:?}");
+}
+
+#[test]
+fn datagrams_arrive_at_the_bandwidth_in_each_direction() {
+    for direction in ["out", "in"] {
+        in_two_namespaces(move |far| {
+            let mut agent = Agent::start();
+            let here = UdpSocket::bind("0.0.0.0:0").unwrap();
+            let there = far.errand(|| UdpSocket::bind((FAR, 0)).unwrap());
+            here.connect(there.local_addr().unwrap()).unwrap();
+            there.connect((support::NEAR, here.local_addr().unwrap().port())).unwrap();
+            let (from, to) = if direction == "out" { (here, there) } else { (there, here) };
+            to.set_read_timeout(Some(PATIENCE)).unwrap();
+            agent.apply(&fault(&narrow_line(), &[FAR], &[], direction));
+            let begun = Instant::now();
+            // 28 bytes of each are headers. A thread of its own, since held datagrams fill their sender's buffer.
+            let writer = std::thread::spawn(move || {
+                for _ in 0..200 {
+                    from.send(&[0; 972]).unwrap();
+                }
+                from
+            });
+            for _ in 0..200 {
+                to.recv(&mut [0; 1_000]).unwrap();
+            }
+            assert_at_the_rate(begun.elapsed(), 200 * 1_000);
+            let from = writer.join().unwrap();
+            let dose = agent.revert("f").dose.unwrap();
+            assert_eq!((dose.packets, dose.delayed, dose.lost, dose.bytes), (200, 200, 0, 200_000), "{direction}");
+            from.send(b"free").unwrap();
+            to.recv(&mut [0; 8]).unwrap();
+        });
+    }
+}
+
+#[test]
+fn bulk_arrives_at_the_bandwidth_in_each_direction_and_family() {
+    for (address, direction) in [(FAR, "out"), (FAR, "in"), (FAR_6, "out"), (FAR_6, "in")] {
+        in_two_namespaces(move |far| {
+            let mut agent = Agent::start();
+            let listener = far.errand(|| TcpListener::bind("[::]:0").unwrap());
+            let here = connect(address, listener.local_addr().unwrap().port());
+            let there = listener.accept().unwrap().0;
+            there.set_read_timeout(Some(PATIENCE)).unwrap();
+            let (mut from, mut to) = if direction == "out" { (here, there) } else { (there, here) };
+            agent.apply(&fault(&narrow_line(), &[address], &[], direction));
+            let begun = Instant::now();
+            let writer = std::thread::spawn(move || from.write_all(&vec![0; BULK / 2]).map(|()| from));
+            to.read_exact(&mut vec![0; BULK / 2]).unwrap();
+            assert_at_the_rate(begun.elapsed(), BULK / 2);
+            let from = writer.join().unwrap().unwrap();
+            let dose = agent.revert("f").dose.unwrap();
+            assert_eq!((dose.connections, dose.dropped_by_queue, dose.trouble), (Some(1), 0, None));
+            let begun = Instant::now();
+            (&from).write_all(&vec![0; BULK / 16]).unwrap();
+            to.read_exact(&mut vec![0; BULK / 16]).unwrap();
+            assert!(begun.elapsed() < Duration::from_millis(100), "it goes on undelayed: {:?}", begun.elapsed());
+        });
+    }
+}

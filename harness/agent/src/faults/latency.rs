@@ -1,6 +1,6 @@
 //! Latency: every packet is held for a while, by a queue to user space.
 //!
-//! Handshakes are delayed like everything else. Order within a flow is kept (see `delay`). A packet that finds the
+//! Handshakes are delayed like everything else. Order within a flow is kept (see `line::delay`). A packet that finds the
 //! queue full is lost, as with `netem`, and counted in `dropped_by_queue`. When the fault ends, what is held goes on at
 //! once.
 //!
@@ -15,38 +15,20 @@
 //! conntrack alone and delays connecting and answers just as much. Where the kernel cannot copy, bulk senders are slowed
 //! as told above, and the mechanism says so.
 
-use super::{Fault, Plan, Recipe, Site, owner_words, queue_words};
-use crate::kernel::{Sentence, Treatment};
-use crate::wire::{FaultSpec, Latency, Powers, QueuePower};
+use super::{Fault, Plan, Recipe, Relay, Site, queue_lacks, queue_mechanism};
+use crate::kernel::Treatment;
+use crate::wire::{FaultSpec, Latency, Powers};
 
 impl Fault for Latency {
     fn lacks(&self, powers: &Powers) -> Option<&'static str> {
-        match powers {
-            Powers { nft: false, .. } => Some("nft"),
-            Powers { queue: None, .. } => Some("queue"),
-            _ => None,
-        }
+        queue_lacks(powers)
     }
 
     fn mechanism(&self, powers: &Powers) -> String {
-        let way = queue_words(powers.queue.unwrap_or(QueuePower::NftQueue));
-        let owner = owner_words(powers);
-        if powers.copy {
-            format!("nfqueue ({way} in {owner})")
-        } else {
-            format!("nfqueue ({way} in {owner}); outgoing bulk is slowed, for want of copies")
-        }
+        queue_mechanism(powers, Relay::IfPossible)
     }
 
     fn plan(&self, spec: &FaultSpec, site: &Site) -> Plan {
-        let power = site.powers.queue.unwrap_or(QueuePower::NftQueue);
-        let sentence = Sentence::Queue { number: site.queue, power };
-        Recipe {
-            treatment: Some(Treatment::Hold(self.clone())),
-            relay: site.powers.copy.then_some(power),
-            protocols: &[],
-            sentence: &|_| sentence,
-        }
-        .plan(spec, site)
+        Recipe::queue(Treatment::Hold(self.clone()), Relay::IfPossible, spec, site)
     }
 }

@@ -4,8 +4,12 @@
 //! Backwards that is: no packet is affected any more, what is held goes on, nothing of us is left. No fault writes
 //! back a remembered value, so that any number of them may overlap; delays add up.
 
+mod bandwidth;
+mod corrupt;
 mod latency;
+mod loss;
 mod partition;
+mod reorder;
 mod reset;
 
 use std::net::IpAddr;
@@ -30,6 +34,10 @@ impl Kind {
             Self::Latency(latency) => latency,
             Self::Partition {} => &partition::Partition,
             Self::Reset {} => &reset::Reset,
+            Self::Loss(loss) => loss,
+            Self::Reorder(reorder) => reorder,
+            Self::Bandwidth(bandwidth) => bandwidth,
+            Self::Corrupt(corrupt) => corrupt,
         }
     }
 }
@@ -80,6 +88,15 @@ struct Recipe<'a> {
 }
 
 impl Recipe<'_> {
+    /// Everything that meets the fault goes to one queue. `relay`: the packets may stay there for a while, so that
+    /// outgoing TCP is relayed where that is possible.
+    fn queue(treatment: Treatment, relay: Relay, spec: &FaultSpec, site: &Site) -> Plan {
+        let power = site.powers.queue.unwrap_or(QueuePower::NftQueue);
+        let sentence = Sentence::Queue { number: site.queue, power };
+        let relay = (relay == Relay::IfPossible && site.powers.copy).then_some(power);
+        Recipe { treatment: Some(treatment), relay, protocols: &[], sentence: &|_| sentence }.plan(spec, site)
+    }
+
     fn plan(self, spec: &FaultSpec, site: &Site) -> Plan {
         let tables = tables(spec, site);
         let creates = tables.iter().cloned().map(Act::CreateTable);
@@ -155,6 +172,33 @@ fn addresses(spec: &FaultSpec, family: Family) -> Vec<IpAddr> {
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+/// Whether a queue's packets are taken from their senders: see `latency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relay {
+    Never,
+    IfPossible,
+}
+
+/// What faults by a queue cannot do without.
+fn queue_lacks(powers: &Powers) -> Option<&'static str> {
+    match powers {
+        Powers { nft: false, .. } => Some("nft"),
+        Powers { queue: None, .. } => Some("queue"),
+        _ => None,
+    }
+}
+
+/// How faults by a queue are done.
+fn queue_mechanism(powers: &Powers, relay: Relay) -> String {
+    let way = queue_words(powers.queue.unwrap_or(QueuePower::NftQueue));
+    let owner = owner_words(powers);
+    if relay == Relay::Never || powers.copy {
+        format!("nfqueue ({way} in {owner})")
+    } else {
+        format!("nfqueue ({way} in {owner}); outgoing bulk is slowed, for want of copies")
+    }
 }
 
 fn owner_words(powers: &Powers) -> &'static str {

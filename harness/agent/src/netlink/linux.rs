@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+use super::nfqueue::{Copying, Queue};
 use super::nftables::Nftables;
 use super::sys;
 use crate::kernel::{Act, Family, Kernel, KernelError, Sentence, TableId, Treatment, Undo};
@@ -155,6 +156,10 @@ impl Kernel for Linux {
             dose.released_early = measured.early;
             dose.mean_delay_us = measured.delays.mean().map(|nanos| nanos / 1_000);
             dose.p99_delay_us = measured.delays.quantile(990).map(|nanos| nanos / 1_000);
+            dose.judged = measured.tally.judged;
+            dose.lost = measured.tally.lost;
+            dose.reordered = measured.tally.reordered;
+            dose.corrupted = measured.tally.corrupted;
             dose.dropped_by_queue = measured.overflow;
             dose.trouble = measured.trouble;
         }
@@ -189,7 +194,7 @@ fn queue_power(nftables: &Nftables, trial: &TableId) -> Result<QueuePower, Strin
         ));
     };
     for number in TRIAL_QUEUES {
-        match super::nfqueue::Queue::bind(number) {
+        match Queue::bind(number, Copying::Head) {
             Ok(_) => return Ok(power),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
             Err(error) => {

@@ -87,6 +87,11 @@ impl Messages {
         self.bytes.is_empty()
     }
 
+    /// How long the datagram is so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;

@@ -125,6 +125,7 @@ pub(super) const NFQNL_MSG_CONFIG: u16 = 2;
 pub(super) const NFQA_PACKET_HDR: u16 = 1;
 pub(super) const NFQA_VERDICT_HDR: u16 = 2;
 pub(super) const NFQA_PAYLOAD: u16 = 10;
+pub(super) const NFQA_CAP_LEN: u16 = 13;
 pub(super) const NFQA_CFG_CMD: u16 = 1;
 pub(super) const NFQA_CFG_PARAMS: u16 = 2;
 pub(super) const NFQA_CFG_QUEUE_MAXLEN: u16 = 3;

@@ -75,19 +75,19 @@ pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> 
 
 /// How many datagrams [`Inbox::receive`] takes at once.
 const INBOX_SLOTS: usize = 64;
-/// Room for each: a queue message with 128 bytes of packet takes about 300.
-const INBOX_SLOT_BYTES: usize = 1024;
 
-/// Room for many small datagrams, so that one system call fetches them all.
+/// Room for many datagrams, so that one system call fetches them all.
 pub(super) struct Inbox {
     bytes: Vec<u8>,
+    slot_bytes: usize,
     lengths: [usize; INBOX_SLOTS],
     count: usize,
 }
 
 impl Inbox {
-    pub(super) fn new() -> Self {
-        Self { bytes: vec![0; INBOX_SLOTS * INBOX_SLOT_BYTES], lengths: [0; INBOX_SLOTS], count: 0 }
+    /// With room for datagrams of so many bytes; longer ones are cut. Memory that is never needed is never touched.
+    pub(super) fn new(slot_bytes: usize) -> Self {
+        Self { bytes: vec![0; INBOX_SLOTS * slot_bytes], slot_bytes, lengths: [0; INBOX_SLOTS], count: 0 }
     }
 
     /// Replaces the contents with what is waiting, if anything; returns whether the inbox was filled to the brim.
@@ -95,7 +95,7 @@ impl Inbox {
         self.count = 0;
         // SAFETY: all zero is a valid iovec and a valid mmsghdr: null pointers with length zero.
         let (mut slots, mut headers): ([libc::iovec; INBOX_SLOTS], [libc::mmsghdr; INBOX_SLOTS]) = unsafe { (zeroed(), zeroed()) };
-        for ((chunk, slot), header) in self.bytes.chunks_exact_mut(INBOX_SLOT_BYTES).zip(&mut slots).zip(&mut headers) {
+        for ((chunk, slot), header) in self.bytes.chunks_exact_mut(self.slot_bytes).zip(&mut slots).zip(&mut headers) {
             slot.iov_base = chunk.as_mut_ptr().cast();
             slot.iov_len = chunk.len();
             header.msg_hdr.msg_iov = slot;
@@ -117,7 +117,7 @@ impl Inbox {
     }
 
     pub(super) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.chunks_exact(INBOX_SLOT_BYTES).zip(self.lengths).take(self.count).map(|(chunk, n)| &chunk[..n])
+        self.bytes.chunks_exact(self.slot_bytes).zip(self.lengths).take(self.count).map(|(chunk, n)| &chunk[..n])
     }
 }
 
