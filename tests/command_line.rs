@@ -124,7 +124,7 @@ fn the_store_of_baselines_is_empty_at_first_and_says_how_to_fill_it() {
 #[test]
 fn the_doctor_names_every_fault_kind() {
     let ran = Folder::new().shakedown(&["doctor"]);
-    for kind in ["pause", "kill", "restart", "latency", "partition", "reset"] {
+    for kind in ["pause", "term", "kill", "restart", "latency", "loss", "bandwidth", "partition", "reset", "slicer"] {
         assert!(ran.stdout.contains(kind), "{kind} is not in\n{}", ran.stdout);
     }
 }

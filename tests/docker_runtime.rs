@@ -89,6 +89,30 @@ fn a_missing_timeout_in_the_candidate_alone_fails_against_its_baseline() {
 }
 
 #[test]
+fn a_bad_line_loses_corrupts_and_narrows_as_much_as_was_asked_and_a_polite_end_is_one() {
+    if !engine_answers() {
+        return skip("a_bad_line_loses_corrupts_and_narrows_as_much_as_was_asked_and_a_polite_end_is_one", "no engine answers");
+    }
+    let folder = shop_folder(
+        "",
+        r#"{ scenario: bad-line, faults: [{ for: 6s, on: "gateway -> orders", loss: { share: 20% } }, { for: 6s, on: "orders -> postgres", corrupt: { share: 10% } }, { for: 6s, on: "orders -> payment", bandwidth: { rate: 4KiB/s } }, { at: 7s, for: 2s, on: payment, term: { grace: 5s } }] }"#,
+    );
+    let ran = folder.shakedown(&["run", "--runtime", "docker", "--baseline-mode", "none", "--out", "out"]);
+    assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
+    let result = result(&folder.path().join("out"));
+    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
+    for fault in faults {
+        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault:#}");
+    }
+    let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
+    assert!((10.0..=35.0).contains(&achieved(0, "share_percent")), "{:#}", faults[0]);
+    assert!((4.0..=20.0).contains(&achieved(1, "share_percent")), "{:#}", faults[1]);
+    assert!(achieved(2, "delay_p99_ms") > 200.0, "{:#}", faults[2]);
+    assert_eq!(faults[3]["achieved"]["exit_code"], 0.0, "the shop ends by itself: {:#}", faults[3]);
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
+}
+
+#[test]
 fn after_a_sigkill_in_the_middle_of_a_fault_recover_leaves_nothing_on_the_engine() {
     if !engine_answers() {
         return skip("after_a_sigkill_in_the_middle_of_a_fault_recover_leaves_nothing_on_the_engine", "no engine answers");

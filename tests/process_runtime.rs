@@ -102,6 +102,32 @@ fn killed_paused_and_reset_services_come_back() {
 }
 
 #[test]
+fn a_narrow_a_sliced_and_a_cut_line_and_a_polite_end_do_what_was_asked() {
+    let faults = r#"[{ for: 3s, on: "orders -> payment", bandwidth: { rate: 4KiB/s } }, { at: 3s, for: 1s, on: "orders -> payment", slicer: { size: 32B, delay: 2ms } }, { at: 4s, for: 1s, on: "orders -> payment", limit_data: { bytes: 64B } }, { at: 5s, for: 1s, on: payment, term: { grace: 4s } }]"#;
+    let folder = shop_folder("", faults, "{}");
+    let ran = folder.shakedown(&RUN);
+    assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
+    let result = result(&folder.path().join("out"));
+    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
+    for fault in faults {
+        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault:#}");
+    }
+    let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
+    assert!((2_000.0..=5_000.0).contains(&achieved(0, "bytes_per_second")), "{:#}", faults[0]);
+    assert_eq!(faults[3]["achieved"]["exit_code"], 0.0, "the shop ends by itself: {:#}", faults[3]);
+}
+
+#[test]
+fn a_kind_that_the_runtime_cannot_do_is_inconclusive_and_says_which_can() {
+    let folder = shop_folder("", r#"[{ for: 2s, on: "orders -> payment", loss: { share: 10% } }]"#, MILD);
+    folder.shakedown(&RUN).expect_code(3);
+    let result = result(&folder.path().join("out"));
+    let findings = result["scenarios"][0]["findings"].as_array().unwrap();
+    let dose = findings.iter().find(|finding| finding["check"] == "dose").unwrap();
+    assert!(dose["verdict"] == "inconclusive" && dose["reason"].as_str().unwrap().contains("--runtime docker"), "{dose:#}");
+}
+
+#[test]
 fn a_service_that_never_gets_ready_is_named_with_its_last_words() {
     let folder = shop_folder("", SLOW, MILD);
     let config = folder.read("shakedown.yaml").replace("run: [./shop, payment]", "run: [sh, -c, \"echo no card reader >&2; exit 7\"]");

@@ -1,6 +1,10 @@
 //! Faults: one disturbance with target, parameters, start and duration; and its dose.
 
-use crate::{experiment::Source, time::UnixNanos, units::Span};
+use crate::{
+    experiment::Source,
+    time::UnixNanos,
+    units::{Bytes, Percent, Span, Throughput},
+};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -78,16 +82,32 @@ pub struct Fault {
 pub enum Action {
     /// Every process of the service is frozen, then goes on.
     Pause,
+    /// The service is asked to end (SIGTERM), killed if it does not in time, and started again at the end of the fault.
+    Term(Term),
     /// The service is killed (SIGKILL) and started again at the end of the fault.
     Kill,
     /// The service is killed and started again at once.
     Restart,
-    /// Traffic of the edge is delayed in the direction of the call.
+    /// Traffic of the edge is delayed once a round trip.
     Latency(Latency),
+    /// A share of the edge's packets vanishes.
+    Loss(Loss),
+    /// A share of the edge's packets arrives later than those sent after it.
+    Reorder(Reorder),
+    /// A share of the edge's packets arrives with a bit flipped.
+    Corrupt(Corrupt),
+    /// The edge carries no more than so many bytes a second.
+    Bandwidth(Bandwidth),
     /// Traffic of the edge is dropped silently.
     Partition,
     /// Connections of the edge are reset, established ones too.
     Reset,
+    /// What is sent over the edge arrives in slices.
+    Slicer(Slicer),
+    /// Connections of the edge end after so many bytes of answers.
+    LimitData(LimitData),
+    /// The end of a connection of the edge arrives late.
+    SlowClose(SlowClose),
 }
 
 impl Action {
@@ -95,29 +115,107 @@ impl Action {
     pub fn kind(&self) -> &'static str {
         match self {
             Action::Pause => "pause",
+            Action::Term(_) => "term",
             Action::Kill => "kill",
             Action::Restart => "restart",
             Action::Latency(_) => "latency",
+            Action::Loss(_) => "loss",
+            Action::Reorder(_) => "reorder",
+            Action::Corrupt(_) => "corrupt",
+            Action::Bandwidth(_) => "bandwidth",
             Action::Partition => "partition",
             Action::Reset => "reset",
+            Action::Slicer(_) => "slicer",
+            Action::LimitData(_) => "limit_data",
+            Action::SlowClose(_) => "slow_close",
         }
     }
 
     /// Whether the kind is done to an edge (else to a service).
     pub fn is_on_edge(&self) -> bool {
-        matches!(self, Action::Latency(_) | Action::Partition | Action::Reset)
+        !matches!(self, Action::Pause | Action::Term(_) | Action::Kill | Action::Restart)
     }
 
     /// What was asked, for the result: parameter name to value with its unit in the name.
     pub fn asked(&self) -> IndexMap<String, f64> {
-        match self {
-            Action::Latency(latency) => IndexMap::from([
-                ("delay_ms".to_owned(), latency.delay.0.as_secs_f64() * 1e3),
-                ("jitter_ms".to_owned(), latency.jitter.0.as_secs_f64() * 1e3),
-            ]),
-            _ => IndexMap::new(),
-        }
+        let millis = |span: Span| span.0.as_secs_f64() * 1e3;
+        let percent = |share: Percent| share.0 * 100.0;
+        let asked: &[(&str, f64)] = match self {
+            Action::Pause | Action::Kill | Action::Restart | Action::Partition | Action::Reset => &[],
+            Action::Term(term) => &[("grace_ms", millis(term.grace))],
+            Action::Latency(latency) => &[("delay_ms", millis(latency.delay)), ("jitter_ms", millis(latency.jitter))],
+            Action::Loss(loss) => &[("share_percent", percent(loss.share)), ("burst_packets", f64::from(loss.burst))],
+            Action::Reorder(reorder) => &[("share_percent", percent(reorder.share)), ("delay_ms", millis(reorder.delay))],
+            Action::Corrupt(corrupt) => &[("share_percent", percent(corrupt.share))],
+            Action::Bandwidth(bandwidth) => &[("bytes_per_second", bandwidth.rate.0 as f64)],
+            Action::Slicer(slicer) => &[("size_bytes", slicer.size.0 as f64), ("delay_ms", millis(slicer.delay))],
+            Action::LimitData(limit) => &[("limit_bytes", limit.bytes.0 as f64)],
+            Action::SlowClose(close) => &[("delay_ms", millis(close.delay))],
+        };
+        asked.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
     }
+}
+
+/// A request to end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Term {
+    /// How long it has before it is killed.
+    pub grace: Span,
+}
+
+/// Lost packets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Of the packets, above 0, at most 100 %.
+    pub share: Percent,
+    /// Mean length of a run of lost packets; 1: each packet is lost or not by itself.
+    pub burst: u32,
+}
+
+/// Packets that are overtaken.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reorder {
+    /// Of the packets.
+    pub share: Percent,
+    /// How long such a packet is held.
+    pub delay: Span,
+}
+
+/// Packets with a flipped bit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Corrupt {
+    /// Of the packets.
+    pub share: Percent,
+}
+
+/// A narrow line.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bandwidth {
+    /// What it carries in each direction.
+    pub rate: Throughput,
+}
+
+/// Data in slices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Slicer {
+    /// Largest slice.
+    pub size: Bytes,
+    /// Time between two.
+    pub delay: Span,
+}
+
+/// Answers that are cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LimitData {
+    /// What a connection carries back before it is closed.
+    pub bytes: Bytes,
+}
+
+/// Late ends of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SlowClose {
+    /// By how much.
+    pub delay: Span,
 }
 
 /// Added delay.

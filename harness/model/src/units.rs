@@ -161,6 +161,26 @@ impl fmt::Display for Bytes {
 }
 text_quantity!(Bytes, r"^\s*[0-9.]+\s*([KMG]i?B|B|kB|[kmg])\s*$");
 
+/// Bytes per second: `256KiB/s`, `1MB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Throughput(pub u64);
+
+impl FromStr for Throughput {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let wrong = || UnitError { expected: "a throughput above zero such as `256KiB/s` or `1MB/s`", found: text.to_owned() };
+        let bytes: Bytes = text.trim().strip_suffix("/s").ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
+        if bytes.0 > 0 { Ok(Throughput(bytes.0)) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", Bytes(self.0))
+    }
+}
+text_quantity!(Throughput, r"^\s*[0-9.]+\s*([KMG]i?B|B|kB|[kmg])/s\s*$");
+
 /// Which side of a limit is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {

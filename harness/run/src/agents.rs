@@ -23,14 +23,17 @@ pub(crate) enum AgentError {
 /// One agent.
 pub(crate) struct Agent {
     service: String,
+    /// When its service was started, in the runtime's words: one that was started again has another network namespace.
+    beside: String,
     input: Box<dyn AsyncWrite + Send + Unpin>,
     output: BufReader<Box<dyn AsyncRead + Send + Unpin>>,
     last_id: u64,
 }
 
 impl Agent {
-    pub(crate) fn new(service: &str, pipe: Pipe) -> Agent {
-        Agent { service: service.to_owned(), input: pipe.input, output: BufReader::new(pipe.output), last_id: 0 }
+    /// An agent beside `service` as it was started at `beside`.
+    pub(crate) fn new(service: &str, beside: String, pipe: Pipe) -> Agent {
+        Agent { service: service.to_owned(), beside, input: pipe.input, output: BufReader::new(pipe.output), last_id: 0 }
     }
 
     pub(crate) async fn apply(&mut self, fault: FaultSpec) -> Result<Applied, AgentError> {
@@ -48,8 +51,12 @@ impl Agent {
         }
     }
 
-    /// Whether it still answers.
-    pub(crate) async fn beat(&mut self) -> Result<(), AgentError> {
+    /// Whether it still stands beside the service that was started at `beside`, and answers.
+    pub(crate) async fn stands_beside(&mut self, beside: &str) -> bool {
+        self.beside == beside && self.beat().await.is_ok()
+    }
+
+    async fn beat(&mut self) -> Result<(), AgentError> {
         self.ask(|id| Request::Beat { id }).await.map(|_| ())
     }
 
@@ -110,6 +117,8 @@ pub(crate) fn figures(dose: &Dose) -> Vec<(&'static str, f64)> {
     if let Some(p99) = dose.p99_delay_us {
         figures.push(("delay_p99_ms", p99 as f64 / 1e3));
     }
+    let counts = [("lost", dose.lost), ("reordered", dose.reordered), ("corrupted", dose.corrupted)];
+    figures.extend(counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count as f64)));
     if dose.dropped_by_queue > 0 {
         figures.push(("lost_by_queue", dose.dropped_by_queue as f64));
     }
@@ -122,13 +131,20 @@ mod tests {
 
     fn agent_that_says(lines: &'static [u8]) -> Agent {
         let pipe = Pipe { input: Box::new(tokio::io::sink()), output: Box::new(lines) };
-        Agent::new("orders", pipe)
+        Agent::new("orders", "then".to_owned(), pipe)
     }
 
     #[tokio::test]
     async fn noise_and_events_before_the_answer_are_passed_over() {
         let mut agent = agent_that_says(b"not json\n{\"id\":null}\n{\"id\":1,\"ok\":{\"beat\":{\"at_unix_ns\":1,\"faults\":[]}}}\n");
         agent.beat().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_agent_beside_a_service_that_was_started_again_stands_beside_nobody() {
+        let answer = b"{\"id\":1,\"ok\":{\"beat\":{\"at_unix_ns\":1,\"faults\":[]}}}\n";
+        assert!(!agent_that_says(answer).stands_beside("later").await);
+        assert!(agent_that_says(answer).stands_beside("then").await);
     }
 
     #[tokio::test]

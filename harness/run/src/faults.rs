@@ -7,12 +7,16 @@ use shakedown_model::{
     fault::{Action, Distribution, Dose, Edge, Fault, FaultRecord, Target},
     plan::RuntimeKind,
     time::UnixNanos,
+    units::Percent,
 };
 use shakedown_runtime::{Changed, Lifecycle, StateWord};
 use shakedown_undo::Journal;
 
 /// An agent takes a fault back by itself after its length and this: the harness is then taken for dead.
 const GRACE_MS: u64 = 10_000;
+
+/// What a narrow line lets wait before it drops: a second, as the buffers of access networks do.
+const LINE_QUEUE_US: u64 = 1_000_000;
 
 /// What is needed to carry faults out.
 pub(crate) struct Means<'a> {
@@ -75,6 +79,12 @@ pub(crate) async fn revert(side: &Side, means: &Means<'_>, planned: Planned<'_>,
 async fn try_apply(side: &Side, means: &Means<'_>, planned: Planned<'_>, record: &mut FaultRecord) -> Result<UnixNanos, String> {
     match (&planned.fault.on, &planned.fault.action) {
         (Target::Service(service), Action::Pause) => change(side, means, service, Lifecycle::Pause, record).await,
+        (Target::Service(service), Action::Term(term)) => {
+            let began = now();
+            change(side, means, service, Lifecycle::Term { grace: term.grace.0 }, record).await?;
+            record.dose.figures.insert("stop_ms".to_owned(), now().since(began).as_secs_f64() * 1e3);
+            Ok(began)
+        }
         (Target::Service(service), Action::Kill) => change(side, means, service, Lifecycle::Kill, record).await,
         (Target::Service(service), Action::Restart) => {
             let began = now();
@@ -96,7 +106,7 @@ async fn try_revert(side: &Side, means: &Means<'_>, planned: Planned<'_>, record
         (Target::Service(service), Action::Pause) => {
             change(side, means, service, Lifecycle::Resume, record).await.inspect(|_| down(record))
         }
-        (Target::Service(service), Action::Kill) => {
+        (Target::Service(service), Action::Kill | Action::Term(_)) => {
             let at = change(side, means, service, Lifecycle::Start, record).await?;
             side.refresh(service).await.map_err(|error| error.to_string())?;
             down(record);
@@ -128,6 +138,9 @@ async fn change(
     if took_hold(lifecycle, &changed) {
         record.dose.touched = 1;
     }
+    if let (Lifecycle::Term { .. }, Some(code)) = (lifecycle, changed.after.exit_code) {
+        record.dose.figures.insert("exit_code".to_owned(), code as f64);
+    }
     Ok(changed.at)
 }
 
@@ -135,7 +148,7 @@ async fn change(
 fn took_hold(lifecycle: Lifecycle, changed: &Changed) -> bool {
     match lifecycle {
         Lifecycle::Pause => changed.after.word == StateWord::Paused,
-        Lifecycle::Kill => changed.before.word != StateWord::Exited && changed.after.word == StateWord::Exited,
+        Lifecycle::Kill | Lifecycle::Term { .. } => changed.before.word != StateWord::Exited && changed.after.word == StateWord::Exited,
         Lifecycle::Restart => changed.after.started_at != changed.before.started_at,
         Lifecycle::Resume | Lifecycle::Start => false,
     }
@@ -156,8 +169,15 @@ fn apply_link(side: &Side, planned: Planned<'_>, edge: &Edge, action: &Action, s
             distribution: latency.distribution,
             seed: seed ^ planned.index as u64,
         },
+        Action::Bandwidth(bandwidth) => Behaviour::Bandwidth { bytes_per_second: bandwidth.rate.0 },
         Action::Partition => Behaviour::Partition,
         Action::Reset => Behaviour::Reset,
+        Action::Slicer(slicer) => Behaviour::Slicer { size: usize::try_from(slicer.size.0).unwrap_or(usize::MAX), delay: slicer.delay.0 },
+        Action::LimitData(limit) => Behaviour::LimitData { bytes: limit.bytes.0 },
+        Action::SlowClose(close) => Behaviour::SlowClose { delay: close.delay.0 },
+        Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) => {
+            return Err(format!("{} is done to packets, and processes have none of their own: use `--runtime docker`", action.kind()));
+        }
         other => return Err(format!("{} is not done to an edge", other.kind())),
     });
     Ok(now())
@@ -167,7 +187,12 @@ fn revert_link(side: &Side, edge: &Edge, record: &mut FaultRecord) -> Result<Uni
     let link = edge_link(side, edge)?;
     let dose = link.dose();
     link.set(Behaviour::Pass);
-    record.dose.touched = if record.kind == "reset" { dose.resets } else { dose.chunks.max(dose.connections_touched) };
+    record.dose.touched = match record.kind.as_str() {
+        "reset" => dose.resets,
+        "slicer" => dose.slices.saturating_sub(dose.chunks),
+        "limit_data" | "slow_close" => dose.closings,
+        _ => dose.chunks.max(dose.connections_touched),
+    };
     let mut put = |name: &str, value: f64| record.dose.figures.insert(name.to_owned(), value);
     put("connections", dose.connections_touched as f64);
     put("bytes", dose.bytes as f64);
@@ -176,8 +201,22 @@ fn revert_link(side: &Side, edge: &Edge, record: &mut FaultRecord) -> Result<Uni
             put("delay_ms", dose.mean_delay.as_secs_f64() * 1e3);
             put("delay_p99_ms", dose.p99_delay.as_secs_f64() * 1e3);
         }
+        "bandwidth" => {
+            put("saturated_ms", dose.saturated.as_secs_f64() * 1e3);
+            put("bytes_per_second", dose.bytes_per_second as f64);
+        }
+        "slow_close" => {
+            put("delay_ms", dose.mean_delay.as_secs_f64() * 1e3);
+            put("closings", dose.closings as f64);
+        }
         "reset" => {
             put("resets", dose.resets as f64);
+        }
+        "slicer" => {
+            put("slices", dose.slices as f64);
+        }
+        "limit_data" => {
+            put("closings", dose.closings as f64);
         }
         _ => {}
     }
@@ -210,19 +249,47 @@ fn packet_kind(action: &Action, seed: u64) -> Result<wire::Kind, String> {
             },
             seed,
         })),
+        Action::Loss(loss) => {
+            Ok(wire::Kind::Loss(wire::Loss { share_ppm: parts_per_million(loss.share), burst_packets: loss.burst, seed }))
+        }
+        Action::Reorder(reorder) => Ok(wire::Kind::Reorder(wire::Reorder {
+            share_ppm: parts_per_million(reorder.share),
+            delay_us: reorder.delay.0.as_micros() as u64,
+            seed,
+        })),
+        Action::Corrupt(corrupt) => Ok(wire::Kind::Corrupt(wire::Corrupt { share_ppm: parts_per_million(corrupt.share), seed })),
+        Action::Bandwidth(bandwidth) => {
+            Ok(wire::Kind::Bandwidth(wire::Bandwidth { bytes_per_second: bandwidth.rate.0, queue_us: LINE_QUEUE_US }))
+        }
         Action::Partition => Ok(wire::Kind::Partition {}),
         Action::Reset => Ok(wire::Kind::Reset {}),
-        other => Err(format!("{} is not done to packets", other.kind())),
+        other => Err(format!("{} needs a relay on the edge, which containers do not have: use `--runtime process`", other.kind())),
     }
 }
 
+/// At least one part, so that a share that was asked for is never none.
+fn parts_per_million(share: Percent) -> u32 {
+    ((share.0 * 1e6).round() as u32).max(1)
+}
+
 /// Latency is added once to each round trip, to what comes back: held outgoing packets would count against the sender's own socket
-/// buffer. A partition cuts both ways. A reset answers what the caller sends, so that the caller hears of it first.
+/// buffer. A partition cuts both ways, and a narrow or bad line is so in either direction. A reset answers what the caller sends, so that the caller hears of it first.
 fn packet_direction(action: &Action) -> wire::Direction {
     match action {
-        Action::Partition => wire::Direction::Both,
-        Action::Latency(_) => wire::Direction::In,
+        Action::Partition | Action::Loss(_) | Action::Corrupt(_) | Action::Bandwidth(_) => wire::Direction::Both,
+        Action::Latency(_) | Action::Reorder(_) => wire::Direction::In,
         _ => wire::Direction::Out,
+    }
+}
+
+/// How many packets a kind really hit, and how many it chose where it is asked for a share: one that is held is chosen, and hit when another
+/// has gone by.
+fn hit(kind: &str, dose: &wire::Dose) -> (u64, Option<u64>) {
+    match kind {
+        "loss" => (dose.lost, Some(dose.lost)),
+        "corrupt" => (dose.corrupted, Some(dose.corrupted)),
+        "reorder" => (dose.reordered, Some(dose.delayed + dose.held + dose.released_early)),
+        _ => (dose.packets, None),
     }
 }
 
@@ -230,7 +297,12 @@ async fn revert_packets(side: &Side, planned: Planned<'_>, edge: &Edge, record: 
     let agent = side.agents.get(&edge.from).ok_or_else(|| format!("no agent stands beside {}", edge.from))?;
     let reverted = agent.lock().await.revert(&planned.name()).await.map_err(|error| error.to_string())?;
     if let Some(dose) = &reverted.dose {
-        record.dose.touched = dose.packets;
+        let (hit, chosen) = hit(&record.kind, dose);
+        record.dose.touched = hit;
+        if let Some(chosen) = chosen {
+            let share = if dose.judged == 0 { 0.0 } else { chosen as f64 / dose.judged as f64 };
+            record.dose.figures.insert("share_percent".to_owned(), share * 100.0);
+        }
         record.dose.figures.extend(agents::figures(dose).into_iter().map(|(name, value)| (name.to_owned(), value)));
         if let Some(trouble) = &dose.trouble {
             record.error = Some(trouble.clone());

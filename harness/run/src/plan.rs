@@ -181,14 +181,33 @@ pub fn mechanism(action: &Action, runtime: RuntimeKind) -> &'static str {
     match (action, runtime) {
         (Action::Pause, RuntimeKind::Docker) => "engine pause (cgroup freezer)",
         (Action::Pause, RuntimeKind::Process) => "SIGSTOP to the process group",
+        (Action::Term(_), RuntimeKind::Docker) => "engine stop (SIGTERM, then SIGKILL), start at the end",
+        (Action::Term(_), RuntimeKind::Process) => "SIGTERM to the process group, then SIGKILL; start at the end",
         (Action::Kill, RuntimeKind::Docker) => "engine kill (SIGKILL), start at the end",
         (Action::Kill, RuntimeKind::Process) => "SIGKILL to the process group, start at the end",
         (Action::Restart, RuntimeKind::Docker) => "engine kill (SIGKILL) and start",
         (Action::Restart, RuntimeKind::Process) => "SIGKILL to the process group and start",
-        (Action::Latency(_), RuntimeKind::Docker) => "packets: NFQUEUE in the caller's network namespace",
+        (Action::Latency(_) | Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Bandwidth(_), RuntimeKind::Docker) => {
+            "packets: NFQUEUE in the caller's network namespace"
+        }
         (Action::Partition, RuntimeKind::Docker) => "packets: nftables drop in the caller's network namespace",
         (Action::Reset, RuntimeKind::Docker) => "packets: nftables reject with TCP reset in the caller's network namespace",
-        (Action::Latency(_) | Action::Partition | Action::Reset, RuntimeKind::Process) => "link: user-space TCP relay on the edge",
+        (Action::Slicer(_) | Action::LimitData(_) | Action::SlowClose(_), RuntimeKind::Docker) => {
+            "none: needs a relay on the edge, which only processes have (inconclusive)"
+        }
+        (Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_), RuntimeKind::Process) => {
+            "none: needs packets, which only containers have (inconclusive)"
+        }
+        (
+            Action::Latency(_)
+            | Action::Bandwidth(_)
+            | Action::Partition
+            | Action::Reset
+            | Action::Slicer(_)
+            | Action::LimitData(_)
+            | Action::SlowClose(_),
+            RuntimeKind::Process,
+        ) => "link: user-space TCP relay on the edge",
     }
 }
 

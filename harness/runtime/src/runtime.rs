@@ -171,6 +171,11 @@ pub enum Lifecycle {
     Pause,
     /// They go on.
     Resume,
+    /// SIGTERM (or the stop signal of the image), and SIGKILL to what is left after `grace`; an engine counts whole seconds.
+    Term {
+        /// How long it has.
+        grace: Duration,
+    },
     /// SIGKILL.
     Kill,
     /// Again after a kill; returns when it runs, its address may have changed.

@@ -202,6 +202,26 @@ async fn pause_resume_kill_start_and_restart_are_proven_and_what_we_caused_is_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_asked_to_end_has_its_grace_and_no_more() {
+    let runtime = runtime_or_skip!("term");
+    let mut run = Run::new("term");
+    let polite = service("polite", "trap 'exit 7' TERM; while :; do sleep 1 & wait; done");
+    let polite = ContainerSpec { restart: Some("always".to_owned()), ..polite };
+    let spec = stack(&run, vec![polite, service("deaf", "trap '' TERM; while :; do sleep 1; done")]);
+    let up = run.up(&runtime, &spec).await.unwrap();
+    let grace = Duration::from_secs(1);
+    let went = async |service: &str| up.change(service, Lifecycle::Term { grace }, &run.journal).await.unwrap().after;
+    let polite = went("polite").await;
+    assert_eq!((polite.word, polite.exit_code), (StateWord::Exited, Some(7)), "the engine does not start it again");
+    let deaf = went("deaf").await;
+    assert_eq!((deaf.word, deaf.exit_code), (StateWord::Exited, Some(137)));
+    assert_eq!(up.change("polite", Lifecycle::Start, &run.journal).await.unwrap().after.word, StateWord::Running);
+    let news: Vec<Notice> = run.notices_so_far().into_iter().filter(|notice| matches!(notice, Notice::Changed { .. })).collect();
+    assert_eq!(news, []);
+    ends_clean(&run, Some(up)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_that_nobody_asked_for_is_news() {
     let runtime = runtime_or_skip!("unasked_death");
     let mut run = Run::new("news");

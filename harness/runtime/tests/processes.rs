@@ -132,6 +132,27 @@ async fn pause_resume_kill_start_and_restart_are_proven_and_what_we_caused_is_no
 }
 
 #[tokio::test]
+async fn a_service_that_is_asked_to_end_has_its_grace_and_no_more() {
+    let runtime = ProcessRuntime::new();
+    let mut run = Run::new("term");
+    let deaf = ["sh", "-c", "trap '' TERM; python3 bin/server.py $0", "{{ port }}"].map(str::to_owned).to_vec();
+    let deaf = ProcessService { run: deaf, ..server(&run, "deaf") };
+    let spec = stack(&run, vec![("polite", server(&run, "polite")), ("deaf", deaf)]);
+    let up = run.up(&runtime, &spec).await.unwrap();
+    let grace = std::time::Duration::from_millis(700);
+    let went = async |service: &str| up.change(service, Lifecycle::Term { grace }, &run.journal).await.unwrap().after;
+    let polite = went("polite").await;
+    assert_eq!((polite.word, polite.exit_code), (StateWord::Exited, Some(143)));
+    let deaf = went("deaf").await;
+    assert_eq!((deaf.word, deaf.exit_code), (StateWord::Exited, Some(137)));
+    assert_eq!(run.journal.pending().len(), 0, "what is dead need not be killed again");
+    assert_eq!(up.change("polite", Lifecycle::Start, &run.journal).await.unwrap().after.word, StateWord::Running);
+    let news: Vec<Notice> = run.notices_so_far().into_iter().filter(|notice| matches!(notice, Notice::Changed { .. })).collect();
+    assert_eq!(news, []);
+    ends_clean(&run, Some(up)).await;
+}
+
+#[tokio::test]
 async fn a_death_that_nobody_asked_for_is_news() {
     let runtime = ProcessRuntime::new();
     let mut run = Run::new("news");

@@ -9,9 +9,9 @@ use serde::Serialize;
 use shakedown_agent::{Linux, session::Session};
 use shakedown_commits::Repository;
 use shakedown_model::{
-    fault::{Action, Distribution, Latency},
+    fault::{Action, Bandwidth, Corrupt, Distribution, Latency, LimitData, Loss, Reorder, Slicer, SlowClose, Term},
     plan::RuntimeKind,
-    units::Span,
+    units::{Bytes, Percent, Span, Throughput},
 };
 use shakedown_run::mechanism;
 use std::path::Path;
@@ -65,16 +65,25 @@ fn line(check: shakedown_runtime::Finding) -> Line {
 fn faults() -> Vec<Line> {
     let facts = Session::new(Linux::new()).facts().clone();
     let powers = &facts.powers;
+    let share = Percent(0.01);
     let kinds = [
         (Action::Pause, Ok(())),
+        (Action::Term(Term { grace: Span::default() }), Ok(())),
         (Action::Kill, Ok(())),
         (Action::Restart, Ok(())),
         (
             Action::Latency(Latency { delay: Span::default(), jitter: Span::default(), distribution: Distribution::Uniform }),
             has(powers.queue.is_some(), "NFQUEUE"),
         ),
+        (Action::Loss(Loss { share, burst: 1 }), has(powers.queue.is_some(), "NFQUEUE")),
+        (Action::Reorder(Reorder { share, delay: Span::default() }), has(powers.queue.is_some(), "NFQUEUE")),
+        (Action::Corrupt(Corrupt { share }), has(powers.queue.is_some(), "NFQUEUE")),
+        (Action::Bandwidth(Bandwidth { rate: Throughput(1) }), has(powers.queue.is_some(), "NFQUEUE")),
         (Action::Partition, has(powers.nft, "nf_tables")),
         (Action::Reset, has(powers.reject, "nf_tables reject")),
+        (Action::Slicer(Slicer { size: Bytes(1), delay: Span::default() }), Ok(())),
+        (Action::LimitData(LimitData { bytes: Bytes(1) }), Ok(())),
+        (Action::SlowClose(SlowClose { delay: Span::default() }), Ok(())),
     ];
     let line = |(action, power): (Action, Result<(), &str>)| {
         let [docker, process] = [RuntimeKind::Docker, RuntimeKind::Process].map(|runtime| mechanism(&action, runtime));

@@ -72,7 +72,8 @@ fn deaths<'a>(view: &View<'a>, variant: Variant, window: Window) -> IndexMap<&'a
 
 fn aimed_at(view: &View<'_>, service: &str) -> bool {
     view.scenario.faults.iter().any(|fault| {
-        matches!(fault.action, Action::Kill | Action::Restart) && matches!(&fault.on, Target::Service(target) if target == service)
+        matches!(fault.action, Action::Term(_) | Action::Kill | Action::Restart)
+            && matches!(&fault.on, Target::Service(target) if target == service)
     })
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use shakedown_model::{
     event::Phase,
-    fault::{Action, Fault, FaultRecord},
+    fault::{Action, Corrupt, Fault, FaultRecord, Loss, Reorder},
     result::Finding,
     verdict::Verdict,
 };
@@ -19,6 +19,10 @@ const LOW: f64 = 0.5;
 const HIGH: f64 = 2.0;
 /// Slack in milliseconds for small delays.
 const SLACK_MS: f64 = 5.0;
+/// With fewer packets hit than this expected, chance alone can be far off.
+const ENOUGH_HIT: f64 = 30.0;
+/// Bytes of a packet of the usual size; twice its time on the line is not yet a queue.
+const LARGE_PACKET: f64 = 1500.0;
 /// A fault must have been on for this share of the time asked.
 const ON_SHARE: f64 = 0.5;
 
@@ -72,12 +76,43 @@ pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<
     if fault.action != Action::Restart && on < ON_SHARE * asked {
         return Some(format!("{what} was on for {} of the {} asked", text::seconds(on), text::seconds(asked)));
     }
-    delay_shortcoming(&what, fault, record)
+    match &fault.action {
+        Action::Latency(latency) => delay_shortcoming(&what, latency.delay.0.as_secs_f64() * 1e3, record),
+        Action::Loss(Loss { share, .. }) | Action::Reorder(Reorder { share, .. }) | Action::Corrupt(Corrupt { share }) => {
+            share_shortcoming(&what, share.0 * 100.0, record)
+        }
+        Action::Bandwidth(bandwidth) => never_narrow(&what, bandwidth.rate.0 as f64, record),
+        _ => None,
+    }
 }
 
-fn delay_shortcoming(what: &str, fault: &Fault, record: &FaultRecord) -> Option<String> {
-    let Action::Latency(latency) = &fault.action else { return None };
-    let asked = latency.delay.0.as_secs_f64() * 1e3;
+/// A line on which nothing ever waited for anything else did no harm.
+fn never_narrow(what: &str, rate: f64, record: &FaultRecord) -> Option<String> {
+    let figure = |name: &str| record.dose.figures.get(name).copied();
+    let alone_ms = 2.0 * LARGE_PACKET / rate * 1e3;
+    let waited = match (figure("saturated_ms"), figure("delay_p99_ms")) {
+        (Some(saturated), _) => saturated > 0.0,
+        (None, Some(delay)) => delay > alone_ms,
+        (None, None) => false,
+    };
+    let lost = figure("lost").is_some_and(|lost| lost > 0.0);
+    (!waited && !lost).then(|| format!("{what} was never narrow: nothing had to wait for anything else, so ask for a lower rate"))
+}
+
+/// A share can be told from another only where the fault had packets enough to choose from.
+fn share_shortcoming(what: &str, asked: f64, record: &FaultRecord) -> Option<String> {
+    let figure = |name: &str| record.dose.figures.get(name).copied().filter(|value| value.is_finite());
+    let (Some(achieved), Some(packets)) = (figure("share_percent"), figure("packets")) else {
+        return Some(format!("{what} did not count the packets that it hit"));
+    };
+    let expected = packets * asked / 100.0;
+    (expected >= ENOUGH_HIT && !(LOW * asked..=HIGH * asked).contains(&achieved)).then(|| {
+        let [achieved, asked] = [achieved, asked].map(|percent| text::share(percent / 100.0));
+        format!("{what} hit {achieved} of the packets where {asked} were asked, too far off to prove anything")
+    })
+}
+
+fn delay_shortcoming(what: &str, asked: f64, record: &FaultRecord) -> Option<String> {
     let Some(achieved) = record.dose.figures.get("delay_ms").copied().filter(|delay| delay.is_finite()) else {
         return Some(format!("{what} did not measure the delay that it added"));
     };

@@ -3,13 +3,14 @@
 use super::{
     expectation::read_target,
     fields::{Field, Fields},
+    kinds,
     names::Names,
     problems::Problems,
     text::Spot,
     units,
 };
 use crate::{
-    fault::{Action, Distribution, Fault, Latency, Target},
+    fault::{Action, Fault, Target},
     units::Span,
 };
 use std::collections::HashMap;
@@ -17,34 +18,13 @@ use std::collections::HashMap;
 /// Keys of a fault that are not its kind.
 pub(super) const FRAME: &[&str] = &["at", "for", "on"];
 /// Kinds that are done to a service.
-pub(super) const ON_SERVICE: &[&str] = &["pause", "kill", "restart"];
+pub(super) const ON_SERVICE: &[&str] = &["pause", "term", "kill", "restart"];
 /// Kinds that are done to an edge.
-pub(super) const ON_EDGE: &[&str] = &["latency", "partition", "reset"];
+pub(super) const ON_EDGE: &[&str] =
+    &["latency", "loss", "reorder", "corrupt", "bandwidth", "partition", "reset", "slicer", "limit_data", "slow_close"];
 /// Kinds that the language knows and this version cannot do.
-pub(super) const LATER: &[&str] = &[
-    "loss",
-    "bandwidth",
-    "duplicate",
-    "corrupt",
-    "reorder",
-    "stop",
-    "cpu",
-    "memory",
-    "disk",
-    "io",
-    "fill",
-    "dns",
-    "clock",
-    "abort",
-    "error",
-    "http",
-    "grpc",
-    "slow_close",
-    "limit_data",
-    "down",
-];
-pub(super) const LATENCY_KEYS: &[&str] = &["delay", "jitter", "distribution"];
-
+pub(super) const LATER: &[&str] =
+    &["duplicate", "stop", "cpu", "memory", "disk", "io", "fill", "dns", "clock", "abort", "error", "http", "grpc", "down"];
 /// The list of faults.
 pub(super) fn read_all(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<Vec<Fault>> {
     let items = field.list(problems)?;
@@ -90,46 +70,13 @@ fn read_action(fields: &Fields<'_>, problems: &mut Problems) -> Option<(Action, 
             }
             None
         }
-        [one] => Some((read_kind(*one, problems)?, one.key.clone())),
+        [one] => Some((kinds::read(*one, problems)?, one.key.clone())),
         [first, second, ..] => {
             let message = format!("`{}` and `{}` are two faults", first.name, second.name);
             problems.error(second.key, message).also(first.key, "the first").hint("write each in an item of its own");
             None
         }
     }
-}
-
-fn read_kind(field: Field<'_>, problems: &mut Problems) -> Option<Action> {
-    if field.name == "latency" {
-        return read_latency(field, problems).map(Action::Latency);
-    }
-    // `pause:` and `pause: {}` say the same.
-    if !field.is_null() {
-        field.fields(format!("`{}`, which takes no parameters", field.name), &[], problems)?;
-    }
-    match field.name {
-        "pause" => Some(Action::Pause),
-        "kill" => Some(Action::Kill),
-        "restart" => Some(Action::Restart),
-        "partition" => Some(Action::Partition),
-        _ => Some(Action::Reset),
-    }
-}
-
-fn read_latency(field: Field<'_>, problems: &mut Problems) -> Option<Latency> {
-    let fields = field.fields("`latency`", LATENCY_KEYS, problems)?;
-    let delay = fields.need("delay", "delay: 200ms", problems).and_then(|field| units::long_span(field, problems));
-    let jitter = fields.or("jitter", Span::default(), |field| units::span(field, problems));
-    let words = [("uniform", Distribution::Uniform), ("normal", Distribution::Normal)];
-    let distribution = fields.or("distribution", Distribution::Uniform, |field| field.choice(&words, problems));
-    if let (Some(delay), Some(jitter), Some(field)) = (delay, jitter, fields.get("jitter"))
-        && jitter > delay
-    {
-        problems
-            .error(field.spot(), format!("jitter {jitter} is larger than delay {delay}"))
-            .hint("a delay cannot be negative: make `jitter` smaller");
-    }
-    Some(Latency { delay: delay?, jitter: jitter?, distribution: distribution? })
 }
 
 fn tell_wrong_target(on: Field<'_>, target: &Target, action: &Action, key: &Spot, problems: &mut Problems) {

@@ -4,7 +4,7 @@
 use crate::{
     experiment::{Arrivals, BaselineMode},
     fault::Distribution,
-    units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
+    units::{Bytes, NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit, Throughput},
     verdict::GateMode,
 };
 use indexmap::IndexMap;
@@ -242,7 +242,7 @@ pub struct WhenEntry {
     pub always: Option<bool>,
 }
 
-/// One disturbance. Exactly one of `pause`, `kill`, `restart` (on a service), `latency`, `partition`, `reset` (on an edge) says what is done.
+/// One disturbance. Exactly one kind says what is done: `pause`, `term`, `kill`, `restart` on a service; the others on an edge.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FaultEntry {
@@ -255,16 +255,102 @@ pub struct FaultEntry {
     pub on: String,
     /// Every process of the service is frozen, then goes on.
     pub pause: Option<NoParameters>,
+    /// The service is asked to end (SIGTERM), and started again at the end of the fault.
+    pub term: Option<TermEntry>,
     /// The service is killed, and started again at the end of the fault.
     pub kill: Option<NoParameters>,
     /// The service is killed, and started again at once.
     pub restart: Option<NoParameters>,
     /// Traffic of the edge is delayed.
     pub latency: Option<LatencyEntry>,
+    /// A share of the edge's packets vanishes (containers).
+    pub loss: Option<LossEntry>,
+    /// A share of the edge's packets is overtaken by those sent after it (containers).
+    pub reorder: Option<ReorderEntry>,
+    /// A share of the edge's packets arrives with a bit flipped (containers).
+    pub corrupt: Option<CorruptEntry>,
+    /// The edge carries no more than so many bytes a second in each direction.
+    pub bandwidth: Option<BandwidthEntry>,
     /// Traffic of the edge is dropped silently.
     pub partition: Option<NoParameters>,
     /// Connections of the edge are reset.
     pub reset: Option<NoParameters>,
+    /// What the caller sends arrives in slices (processes).
+    pub slicer: Option<SlicerEntry>,
+    /// Connections end after so many bytes of answers (processes).
+    pub limit_data: Option<LimitDataEntry>,
+    /// The end of a connection arrives late (processes).
+    pub slow_close: Option<SlowCloseEntry>,
+}
+
+/// A request to end.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TermEntry {
+    /// How long the service has before it is killed; containers: whole seconds. Default: 10s.
+    pub grace: Option<Span>,
+}
+
+/// Lost packets.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct LossEntry {
+    /// Of the packets, in either direction.
+    pub share: Percent,
+    /// Mean length of a run of lost packets (Gilbert model). Default: 1, each packet by itself.
+    pub burst: Option<u32>,
+}
+
+/// Packets that are overtaken.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ReorderEntry {
+    /// Of the packets.
+    pub share: Percent,
+    /// How long such a packet is held.
+    pub delay: Span,
+}
+
+/// Packets with a flipped bit.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CorruptEntry {
+    /// Of the packets.
+    pub share: Percent,
+}
+
+/// A narrow line.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BandwidthEntry {
+    /// What it carries in each direction.
+    pub rate: Throughput,
+}
+
+/// Data in slices.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SlicerEntry {
+    /// Largest slice.
+    pub size: Bytes,
+    /// Time between two.
+    pub delay: Span,
+}
+
+/// Answers that are cut short.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct LimitDataEntry {
+    /// What a connection carries back before it is closed.
+    pub bytes: Bytes,
+}
+
+/// Late ends of connections.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SlowCloseEntry {
+    /// By how much.
+    pub delay: Span,
 }
 
 /// `{}`

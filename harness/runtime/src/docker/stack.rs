@@ -15,7 +15,7 @@ use crate::{
     lines::{LineSink, now},
     text::exit_meaning,
 };
-use bollard::query_parameters::KillContainerOptionsBuilder;
+use bollard::query_parameters::{KillContainerOptionsBuilder, StopContainerOptionsBuilder};
 use indexmap::IndexMap;
 use shakedown_model::evidence::RawLine;
 use shakedown_undo::{Journal, Ticket, Undo};
@@ -117,6 +117,18 @@ impl DockerStack {
         ticket.map_or(Ok(()), |ticket| journal.settle(&ticket)).map_err(RuntimeError::from)
     }
 
+    async fn term(&self, service: &str, member: &Member, grace: Duration) -> Result<(), RuntimeError> {
+        self.expected.one_more(service);
+        let seconds = i32::try_from(grace.as_secs_f64().ceil() as u64).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let stopped = self.engine.docker.stop_container(&member.container, Some(options)).await;
+        stopped.map_err(|error| {
+            self.expected.take(service);
+            RuntimeError::engine(format!("stop service `{service}`"))(error)
+        })?;
+        self.until(service, member, "end", |state| state.word == StateWord::Exited).await
+    }
+
     async fn kill(&self, service: &str, member: &Member) -> Result<(), RuntimeError> {
         self.expected.one_more(service);
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
@@ -214,6 +226,10 @@ impl Stack for DockerStack {
             Lifecycle::Resume => {
                 needs(StateWord::Paused, "only a paused service can be resumed")?;
                 self.resume(service, member, journal).await?;
+            }
+            Lifecycle::Term { grace } => {
+                needs(StateWord::Running, "only a running service can be asked to end: resume it first if it is paused")?;
+                self.term(service, member, grace).await?;
             }
             Lifecycle::Kill => {
                 needs(StateWord::Running, "only a running service can be killed: resume it first if it is paused")?;

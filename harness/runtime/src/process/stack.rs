@@ -221,6 +221,19 @@ impl ProcessStack {
         ticket.map_or(Ok(()), |ticket| journal.settle(&ticket)).map_err(RuntimeError::from)
     }
 
+    async fn term(&self, name: &str, grace: Duration, journal: &Journal) -> Result<(), RuntimeError> {
+        let (group, mut end) = {
+            let mut life = self.life(name)?;
+            let Some(life) = life.as_mut() else { return Ok(()) };
+            life.expected.send_replace(true);
+            (life.group.clone(), life.end.clone())
+        };
+        self.signal(name, &group, Signal::TERM)?;
+        // Whether it went by itself or not, what is left of its group goes now; how it ended stands in its state.
+        let _ = timeout(grace, end.wait_for(Option::is_some)).await;
+        self.kill(name, journal).await
+    }
+
     async fn kill(&self, name: &str, journal: &Journal) -> Result<(), RuntimeError> {
         let (group, mut end, tickets) = {
             let mut life = self.life(name)?;
@@ -350,6 +363,10 @@ impl Stack for ProcessStack {
             Lifecycle::Resume => {
                 needs(&[StateWord::Paused], "only a paused service can be resumed")?;
                 self.resume(service, journal).await?;
+            }
+            Lifecycle::Term { grace } => {
+                needs(&[StateWord::Running], "only a running service can be asked to end: resume it first if it is paused")?;
+                self.term(service, grace, journal).await?;
             }
             Lifecycle::Kill => {
                 needs(&[StateWord::Running], "only a running service can be killed: resume it first if it is paused")?;
