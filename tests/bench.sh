@@ -11,27 +11,47 @@ time_command=$(command -v time || true)
 [ -x /usr/bin/time ] && time_command=/usr/bin/time
 [ -n "$time_command" ] || { echo "GNU time is not there (Debian: time)" >&2; exit 2; }
 
-echo "| run | runtime | variants | wall s | phases s | overhead s | peak memory MiB |"
-echo "|---|---|---|---|---|---|---|"
-for mode in none paired; do
-    round=0
-    while [ "$round" -lt "$rounds" ]; do
-        round=$((round + 1))
-        run=$out/$mode-$round
-        "$time_command" --format '%e %M' --output "$run.time" \
-            ./fixtures/shop/demo.sh --quiet --baseline-mode "$mode" --mode warn --scenario cache-dies --out "$PWD/$run" >"$run.log" 2>&1 || true
-        python3 - "$run" "$mode-$round" "$mode" <<'PY'
+./fixtures/shop/demo.sh prepare >/dev/null
+shakedown=$PWD/target/release/shakedown
+export PATH="$PWD/target/demo/image:$PATH"
+
+# One run of the demo's repository in $1 with the arguments behind: a line of the table.
+measure() { # directory, name, arguments
+    directory=$1 name=$2
+    shift 2
+    run=$PWD/$out/$name
+    (cd "$directory" && "$time_command" --format '%e %M' --output "$run.time" \
+        "$shakedown" run --quiet --mode warn --out "$run" "$@" >"$run.log" 2>&1) || [ -s "$run/run.json" ]
+    python3 - "$run" "$name" <<'PY'
 import json, sys
-directory, name, mode = sys.argv[1:]
+directory, name = sys.argv[1:]
 run = json.load(open(directory + "/run.json"))
-wall = (run["ended"] - run["started"]) / 1e9
+plan = json.load(open(directory + "/plan.json"))
 phases = sum(p["end"] - p["start"] for s in run["scenarios"] for p in s["phases"]) / 1e9
-peak = int(open(directory + ".time").read().split()[-1]) / 1024
-print(f"| {name} | {run['runtime']} | {1 if mode == 'none' else 2} | {wall:.1f} | {phases:.1f} | {wall - phases:.2f} | {peak:.0f} |")
+wall, peak = (float(figure) for figure in open(directory + ".time").read().split()[-2:])
+reports = [event["report"] for event in map(json.loads, open(directory + "/events.jsonl")) if event["event"] == "generator"]
+sent = sum(report["sent"] for report in reports) / phases
+late = max(report["late_p99_ms"] for report in reports)
+print(f"| {name} | {run['runtime']} | {plan['baseline_mode']} | {len(run['scenarios'])} | {wall:.1f} | {phases:.1f} | {wall - phases:.2f} | {peak / 1024:.0f} | {sent:.0f} | {late:.2f} |")
 PY
-    done
+}
+
+echo "| run | runtime | baseline | scenarios | wall s | phases s | overhead s | peak memory MiB | requests/s | late P99 ms |"
+echo "|---|---|---|---|---|---|---|---|---|---|"
+for round in $(seq "$rounds"); do
+    measure target/demo "one-none-$round" --scenario slow-payment --baseline-mode none
+    measure target/demo "one-paired-$round" --scenario slow-payment
+    measure target/demo "demo-$round"
 done
-echo
-echo "Peak memory is that of the largest process of the demo, builds included when something had to be built: run it twice."
+
+# 2,000 requests a second beside the shop, most of them cheap for it, so that two cores suffice for both.
+busy=$PWD/$out/busy
+cp -R target/demo "$busy"
+sed -i -e '/^steady_state:/,/^$/{/load:/d}' \
+    -e '/browse:/,/timeout/{s,rate: .*,rate: 1880/s,;s,GET /products.*,GET /healthz,}' "$busy/shakedown.yaml"
+sed -i -e '/stop_when/d' "$busy"/chaos/*.yaml
+for round in $(seq "$rounds"); do
+    measure "$busy" "busy-$round" --scenario slow-payment --baseline-mode none
+done
 echo
 cargo run --quiet --release --package shakedown-load --example bench
