@@ -25,7 +25,7 @@ pub use event_log::EventLog;
 pub use logs::LogSource;
 pub use losses::Losses;
 pub use otlp::OtlpReceiver;
-pub use read::{ReadError, read};
+pub use read::{ReadError, Variants, read, read_variants};
 pub use recorder::{Accepted, Limits, Overloaded, Recorder};
 pub use scrape::Scraper;
 pub use source::{Source, SourceError};

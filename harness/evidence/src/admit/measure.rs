@@ -6,11 +6,11 @@ use opentelemetry_proto::tonic::{
 };
 
 /// Longest name, key or attribute value, in bytes.
-pub(super) const TEXT: usize = 4096;
+pub(crate) const TEXT: usize = 4096;
 /// Longest log body, in bytes.
 pub(crate) const BODY: usize = 16 * 1024;
 /// Most attributes of one record, and most elements of one list.
-pub(super) const ATTRIBUTES: usize = 128;
+pub(crate) const ATTRIBUTES: usize = 128;
 /// Deepest value that is kept; JSON readers give up at 128 levels and each of these is three.
 const DEPTH: u32 = 8;
 
@@ -22,6 +22,11 @@ pub(crate) fn cut(text: &mut String, limit: usize) -> bool {
     text.truncate(text.floor_char_boundary(limit));
     text.shrink_to_fit();
     true
+}
+
+/// Shortens a value of an attribute.
+pub(crate) fn bound(value: &mut AnyValue) {
+    Measure::default().value(value, TEXT);
 }
 
 /// Weight so far, and how much was shortened.

@@ -8,7 +8,7 @@ mod metrics;
 mod traces;
 
 use measure::Measure;
-pub(crate) use measure::{BODY, cut};
+pub(crate) use measure::{ATTRIBUTES, BODY, TEXT, bound, cut};
 use serde::{Serialize, de::DeserializeOwned};
 use shakedown_model::time::UnixNanos;
 

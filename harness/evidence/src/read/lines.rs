@@ -1,7 +1,6 @@
 //! JSON lines out of a plain or a compressed file: bounded, strict in the middle, forgiving at an end that a crash tore off.
 
 use super::ReadError;
-use serde::de::DeserializeOwned;
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read as _},
@@ -20,14 +19,19 @@ pub(super) enum Torn {
     Tail,
 }
 
+/// What reads one line of JSON and keeps what it needs of it.
+pub(super) trait Take: FnMut(&[u8]) -> serde_json::Result<()> {}
+
+impl<F: FnMut(&[u8]) -> serde_json::Result<()>> Take for F {}
+
 /// Lines of a file that is not compressed.
-pub(super) fn plain<T: DeserializeOwned>(path: &Path, take: impl FnMut(T)) -> Result<Torn, ReadError> {
+pub(super) fn plain(path: &Path, take: impl Take) -> Result<Torn, ReadError> {
     let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     each(path, BufReader::new(file), take)
 }
 
 /// Lines of a file of zstd frames.
-pub(super) fn compressed<T: DeserializeOwned>(path: &Path, take: impl FnMut(T)) -> Result<Torn, ReadError> {
+pub(super) fn compressed(path: &Path, take: impl Take) -> Result<Torn, ReadError> {
     let failed = |source| ReadError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     // No frame at all is no torn frame: nothing of this kind was seen.
@@ -38,7 +42,7 @@ pub(super) fn compressed<T: DeserializeOwned>(path: &Path, take: impl FnMut(T)) 
     each(path, BufReader::with_capacity(256 << 10, decoder), take)
 }
 
-fn each<T: DeserializeOwned>(path: &Path, mut reader: impl BufRead, mut take: impl FnMut(T)) -> Result<Torn, ReadError> {
+fn each(path: &Path, mut reader: impl BufRead, mut take: impl Take) -> Result<Torn, ReadError> {
     let (mut line, mut number, mut total) = (Vec::new(), 0, 0);
     loop {
         line.clear();
@@ -53,8 +57,8 @@ fn each<T: DeserializeOwned>(path: &Path, mut reader: impl BufRead, mut take: im
             return Err(ReadError::TooLarge { path: path.to_owned(), limit: if total > FILE { FILE } else { LINE } });
         }
         number += 1;
-        match serde_json::from_slice(&line) {
-            Ok(value) => take(value),
+        match take(&line) {
+            Ok(()) => {}
             Err(_) if !line.ends_with(b"\n") => return Ok(Torn::Tail),
             Err(source) => return Err(ReadError::Line { path: path.to_owned(), line: number, source }),
         }

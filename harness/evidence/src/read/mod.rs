@@ -19,9 +19,7 @@ use crate::{
 };
 pub use error::ReadError;
 use indexmap::IndexMap;
-use opentelemetry_proto::tonic::collector::{
-    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
-};
+use opentelemetry_proto::tonic::collector::{logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest};
 use serde::de::DeserializeOwned;
 use shakedown_model::{
     config,
@@ -41,22 +39,41 @@ const SMALL_FILE: u64 = 64 << 20;
 
 /// Reads a run. The baseline is the one recorded earlier at `recorded_baseline` where that is given, else the one that ran beside it.
 pub fn read(run_dir: &Path, recorded_baseline: Option<&Path>) -> Result<Evidence, ReadError> {
-    let run = run_meta(run_dir)?;
-    let experiment = experiment(&run_dir.join(EXPERIMENT))?;
-    let (events, torn) = events(run_dir)?;
+    read_variants(run_dir, recorded_baseline)?.into_evidence(run_dir)
+}
+
+/// What was seen of candidate and baseline, read: nearly all the time of reading a run, and possible as soon as its recorders are closed.
+pub struct Variants {
+    candidate: VariantEvidence,
+    baseline: Option<Baseline>,
+}
+
+/// The part of [`read`] that need not wait for the end of the run.
+pub fn read_variants(run_dir: &Path, recorded_baseline: Option<&Path>) -> Result<Variants, ReadError> {
+    let (events, _) = events(run_dir)?;
     // Most of the time of judging is spent here, and there are two cores: a thread for each variant.
-    let (candidate, baseline) = thread::scope(|scope| {
+    thread::scope(|scope| {
         let baseline = scope.spawn(|| match recorded_baseline {
             Some(directory) => recorded(directory).map(Some),
             None => paired(run_dir, &events),
         });
         let candidate = variant(run_dir, &events, Variant::Candidate, Depth::Everything);
-        (candidate, baseline.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
-    let (mut candidate, baseline) = (candidate?, baseline?);
-    merge(&mut candidate.losses, torn);
-    let generator = generator(&events);
-    Ok(Evidence { run, experiment, events, generator, candidate, baseline })
+        let baseline = baseline.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(Variants { candidate: candidate?, baseline: baseline? })
+    })
+}
+
+impl Variants {
+    /// With what the run says of itself: `run.json`, `experiment.yaml` and the events.
+    pub fn into_evidence(self, run_dir: &Path) -> Result<Evidence, ReadError> {
+        let Variants { mut candidate, baseline } = self;
+        let run = run_meta(run_dir)?;
+        let experiment = experiment(&run_dir.join(EXPERIMENT))?;
+        let (events, torn) = events(run_dir)?;
+        merge(&mut candidate.losses, torn);
+        let generator = generator(&events);
+        Ok(Evidence { run, experiment, events, generator, candidate, baseline })
+    }
 }
 
 fn paired(run_dir: &Path, events: &[TimedEvent]) -> Result<Option<Baseline>, ReadError> {
@@ -93,7 +110,7 @@ fn experiment(path: &Path) -> Result<Experiment, ReadError> {
 fn events(directory: &Path) -> Result<(Vec<TimedEvent>, Losses), ReadError> {
     let path = directory.join(EVENTS);
     let (mut events, mut losses) = (Vec::new(), Losses::new());
-    let torn = lines::plain(&path, |event| events.push(event))?;
+    let torn = lines::plain(&path, |line| serde_json::from_slice(line).map(|event| events.push(event)))?;
     count_torn(&mut losses, EVENTS, torn);
     Ok((events, losses))
 }
@@ -114,19 +131,25 @@ fn variant(directory: &Path, events: &[TimedEvent], which: Variant, depth: Depth
     }
     let mut texts = Texts::default();
     let VariantEvidence { requests, spans, logs, metrics, losses, .. } = &mut evidence;
-    packed(directory, REQUESTS, losses, |request: Request, _| requests.push(request))?;
-    packed(directory, TRACES, losses, |request: ExportTraceServiceRequest, losses| {
-        traces::read(bounded(request, losses), &mut texts, spans);
+    packed(directory, REQUESTS, losses, |line, _| serde_json::from_slice(line).map(|request: Request| requests.push(request)))?;
+    packed(directory, TRACES, losses, |line, losses| {
+        let refused = traces::read(line, &mut texts, spans)?;
+        count_refused(losses, "spans", refused);
+        Ok(())
     })?;
     requests.sort_by_key(|request| request.due);
     if depth == Depth::Compared {
         return Ok(evidence);
     }
-    packed(directory, LOGS, losses, |request: ExportLogsServiceRequest, losses| {
+    packed(directory, LOGS, losses, |line, losses| {
+        let request: ExportLogsServiceRequest = serde_json::from_slice(line)?;
         logs::read(bounded(request, losses), &mut texts, logs);
+        Ok(())
     })?;
-    packed(directory, METRICS, losses, |request: ExportMetricsServiceRequest, losses| {
+    packed(directory, METRICS, losses, |line, losses| {
+        let request: ExportMetricsServiceRequest = serde_json::from_slice(line)?;
         metrics::read(bounded(request, losses), &mut texts, metrics);
+        Ok(())
     })?;
     logs.sort_by_key(|record| record.at);
     metrics.sort_by_key(|point| point.at);
@@ -134,18 +157,18 @@ fn variant(directory: &Path, events: &[TimedEvent], which: Variant, depth: Depth
 }
 
 /// Every line of a compressed file. One that is missing is a loss: whatever was to be in it was not seen.
-fn packed<T: DeserializeOwned>(
+fn packed(
     directory: &Path,
     name: &str,
     losses: &mut Losses,
-    mut take: impl FnMut(T, &mut Losses),
+    mut take: impl FnMut(&[u8], &mut Losses) -> serde_json::Result<()>,
 ) -> Result<(), ReadError> {
     let path = directory.join(EVIDENCE).join(name);
     if !path.exists() {
         merge(losses, Losses::from([(format!("missing file {EVIDENCE}/{name}"), 1)]));
         return Ok(());
     }
-    let torn = lines::compressed(&path, |value| take(value, losses))?;
+    let torn = lines::compressed(&path, |line| take(line, losses))?;
     count_torn(losses, name, torn);
     Ok(())
 }
@@ -159,10 +182,14 @@ fn count_torn(losses: &mut Losses, name: &str, torn: lines::Torn) {
 /// The same bounds as on the way in: a run directory may come from anywhere.
 fn bounded<S: Signal>(mut request: S, losses: &mut Losses) -> S {
     let admission = request.admit(UnixNanos(0));
-    if admission.refused > 0 {
-        merge(losses, Losses::from([(format!("{} refused on reading", S::ITEMS), admission.refused)]));
-    }
+    count_refused(losses, S::ITEMS, admission.refused);
     request
+}
+
+fn count_refused(losses: &mut Losses, items: &str, refused: u64) {
+    if refused > 0 {
+        merge(losses, Losses::from([(format!("{items} refused on reading"), refused)]));
+    }
 }
 
 /// Each fault as it was last told of: applied, then reverted with its dose; in the order of the scenario.

@@ -4,54 +4,59 @@ use shakedown_model::{
     evidence::{Attribute, Attributes},
     text::Text,
 };
-use std::{collections::HashSet, hash::Hash};
+use std::collections::{HashMap, HashSet};
 
+/// Equal texts are the same text here, so that pairs and lists of them are known by address.
 #[derive(Default)]
 pub(super) struct Texts {
     texts: HashSet<Text>,
-    pairs: HashSet<Attribute>,
-    lists: HashSet<Attributes>,
+    pairs: HashMap<[usize; 2], Attribute>,
+    lists: HashMap<Box<[usize]>, Attributes>,
 }
 
 impl Texts {
     pub(super) fn text(&mut self, text: &str) -> Text {
-        match self.texts.get(text) {
-            Some(known) => Text::clone(known),
-            None => keep(&mut self.texts, Text::from(text)),
+        if let Some(known) = self.texts.get(text) {
+            return Text::clone(known);
         }
+        let new = Text::from(text);
+        self.texts.insert(Text::clone(&new));
+        new
     }
 
     /// A key that is there twice keeps its last value.
-    pub(super) fn attributes(&mut self, pairs: impl Iterator<Item = (String, String)>) -> Attributes {
-        let list = pairs.map(|(key, value)| {
-            let pair = Attribute::new((self.text(&key), self.text(&value)));
-            keep(&mut self.pairs, pair)
-        });
-        let list = list.collect();
-        keep(&mut self.lists, list)
+    pub(super) fn attributes<'t>(&mut self, pairs: impl Iterator<Item = (&'t str, &'t str)>) -> Attributes {
+        let pairs: Vec<Attribute> = pairs.map(|(key, value)| self.pair(key, value)).collect();
+        let addresses: Vec<usize> = pairs.iter().map(|pair| Attribute::as_ptr(pair).addr()).collect();
+        if let Some(known) = self.lists.get(&*addresses) {
+            return known.clone();
+        }
+        let new: Attributes = pairs.into_iter().collect();
+        self.lists.insert(addresses.into_boxed_slice(), new.clone());
+        new
     }
-}
 
-/// The one that is kept already where there is one like `new`.
-fn keep<T: Clone + Eq + Hash>(kept: &mut HashSet<T>, new: T) -> T {
-    if let Some(known) = kept.get(&new) {
-        return known.clone();
+    fn pair(&mut self, key: &str, value: &str) -> Attribute {
+        let (key, value) = (self.text(key), self.text(value));
+        let addresses = [key.as_ptr().addr(), value.as_ptr().addr()];
+        let pair = self.pairs.entry(addresses).or_insert_with(|| Attribute::new((key, value)));
+        Attribute::clone(pair)
     }
-    kept.insert(new.clone());
-    new
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
     #[test]
     fn the_same_text_is_kept_once() {
         let mut texts = Texts::default();
         let (first, second) = (texts.text("orders"), texts.text("orders"));
         assert!(std::ptr::eq(&raw const *first, &raw const *second));
         assert_ne!(texts.text("payment"), first);
-        let mut list = |value: &str| texts.attributes([("peer.service".to_owned(), value.to_owned())].into_iter());
+        let mut list = |value: &str| texts.attributes([("peer.service", value), ("empty", "")].into_iter());
         assert_eq!(list("payment"), list("payment"));
+        assert_eq!(list("payment").get("empty"), Some(""));
         assert_eq!(list("catalog").get("peer.service"), Some("catalog"));
     }
 }

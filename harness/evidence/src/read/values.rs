@@ -1,17 +1,106 @@
-//! OTLP values as text: what a service is called, and what an attribute says.
+//! OTLP values as text: what a service is called, and what an attribute says; out of messages and, borrowed, out of OTLP JSON.
 
+use crate::admit::bound;
 use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, KeyValue, any_value::Value},
+    common::v1::{AnyValue, KeyValue, any_value::Value as OtlpValue},
     resource::v1::Resource,
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
 };
 use serde_json::json;
 use shakedown_model::ids::hex;
+use std::{borrow::Cow, fmt, str::FromStr};
 
-/// `service.name`; what OpenTelemetry calls a service that does not say it where it is missing.
+/// What OpenTelemetry calls a service that does not say it.
+pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
+
+/// A text of a line, borrowed from it where nothing in it is escaped.
+#[derive(Deserialize, Default)]
+pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Text<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An `AnyValue` of a line, as text.
+pub(super) struct Value<'a>(Text<'a>);
+
+impl Value<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value<'a>, D::Error> {
+        deserializer.deserialize_map(OneOf)
+    }
+}
+
+struct OneOf;
+
+impl<'de> Visitor<'de> for OneOf {
+    type Value = Value<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an OTLP value, such as {\"stringValue\": \"…\"}")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value<'de>, M::Error> {
+        let mut value = Value(Text::default());
+        while let Some(kind) = map.next_key::<Text<'de>>()? {
+            value = Value(match kind.as_str() {
+                "stringValue" => map.next_value()?,
+                kind => Text(Cow::Owned(other(kind, map.next_value()?).map_err(M::Error::custom)?)),
+            });
+        }
+        Ok(value)
+    }
+}
+
+/// Whole numbers are common; what is seldom goes the long way.
+fn other(kind: &str, value: serde_json::Value) -> serde_json::Result<String> {
+    if let ("intValue", Some(number)) = (kind, value.as_i64()) {
+        return Ok(number.to_string());
+    }
+    let value = serde_json::Map::from_iter([(kind.to_owned(), value)]);
+    let mut value: AnyValue = serde_json::from_value(value.into())?;
+    bound(&mut value);
+    Ok(text(value))
+}
+
+/// A 64-bit integer, which Protobuf's JSON writes as text (<https://protobuf.dev/programming-guides/json/>).
+pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserializer.deserialize_any(Integer)
+}
+
+struct Integer;
+
+impl Visitor<'_> for Integer {
+    type Value = u64;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a whole number, bare or as text")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
+        Ok(number)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        u64::from_str(text).map_err(E::custom)
+    }
+}
+
+/// `service.name`, or [`UNKNOWN_SERVICE`].
 pub(super) fn service(resource: Option<&Resource>) -> String {
     let attributes = resource.map(|resource| &resource.attributes[..]).unwrap_or_default();
     let name = attributes.iter().find(|pair| pair.key == "service.name").and_then(|pair| pair.value.clone());
-    name.map(text).filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown_service".to_owned())
+    name.map(text).filter(|name| !name.is_empty()).unwrap_or_else(|| UNKNOWN_SERVICE.to_owned())
 }
 
 /// Attributes as pairs of texts.
@@ -22,23 +111,23 @@ pub(super) fn pairs(attributes: Vec<KeyValue>) -> impl Iterator<Item = (String, 
 /// A text as it is, anything else as JSON.
 pub(super) fn text(value: AnyValue) -> String {
     match value.value {
-        Some(Value::StringValue(text)) => text,
+        Some(OtlpValue::StringValue(text)) => text,
         None => String::new(),
         Some(value) => plain(value).to_string(),
     }
 }
 
-fn plain(value: Value) -> serde_json::Value {
+fn plain(value: OtlpValue) -> serde_json::Value {
     let nested = |value: AnyValue| value.value.map_or(serde_json::Value::Null, plain);
     match value {
-        Value::StringValue(text) => text.into(),
-        Value::BoolValue(value) => value.into(),
-        Value::IntValue(number) => number.into(),
-        Value::DoubleValue(number) => json!(number),
-        Value::BytesValue(bytes) => hex(&bytes).into(),
-        Value::StringValueStrindex(index) => index.into(),
-        Value::ArrayValue(array) => array.values.into_iter().map(nested).collect(),
-        Value::KvlistValue(list) => {
+        OtlpValue::StringValue(text) => text.into(),
+        OtlpValue::BoolValue(value) => value.into(),
+        OtlpValue::IntValue(number) => number.into(),
+        OtlpValue::DoubleValue(number) => json!(number),
+        OtlpValue::BytesValue(bytes) => hex(&bytes).into(),
+        OtlpValue::StringValueStrindex(index) => index.into(),
+        OtlpValue::ArrayValue(array) => array.values.into_iter().map(nested).collect(),
+        OtlpValue::KvlistValue(list) => {
             list.values.into_iter().map(|pair| (pair.key, pair.value.map_or(serde_json::Value::Null, nested))).collect()
         }
     }
@@ -49,22 +138,22 @@ mod tests {
     use super::*;
     use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValueList};
 
-    fn value(value: Value) -> AnyValue {
+    fn value(value: OtlpValue) -> AnyValue {
         AnyValue { value: Some(value) }
     }
 
     #[test]
     fn every_kind_of_value_reads_as_text() {
-        let array = Value::ArrayValue(ArrayValue { values: vec![value(Value::IntValue(1)), AnyValue { value: None }] });
-        let pair = KeyValue { key: "k".into(), value: Some(value(Value::BoolValue(true))), ..KeyValue::default() };
+        let array = OtlpValue::ArrayValue(ArrayValue { values: vec![value(OtlpValue::IntValue(1)), AnyValue { value: None }] });
+        let pair = KeyValue { key: "k".into(), value: Some(value(OtlpValue::BoolValue(true))), ..KeyValue::default() };
         let cases = [
-            (Value::StringValue("as \"it\" is".into()), "as \"it\" is"),
-            (Value::IntValue(-7), "-7"),
-            (Value::DoubleValue(0.5), "0.5"),
-            (Value::BoolValue(false), "false"),
-            (Value::BytesValue(vec![0xca, 0xfe]), "\"cafe\""),
+            (OtlpValue::StringValue("as \"it\" is".into()), "as \"it\" is"),
+            (OtlpValue::IntValue(-7), "-7"),
+            (OtlpValue::DoubleValue(0.5), "0.5"),
+            (OtlpValue::BoolValue(false), "false"),
+            (OtlpValue::BytesValue(vec![0xca, 0xfe]), "\"cafe\""),
             (array, "[1,null]"),
-            (Value::KvlistValue(KeyValueList { values: vec![pair] }), "{\"k\":true}"),
+            (OtlpValue::KvlistValue(KeyValueList { values: vec![pair] }), "{\"k\":true}"),
         ];
         for (case, expected) in cases {
             assert_eq!(text(value(case)), expected);
