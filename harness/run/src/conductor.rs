@@ -77,6 +77,8 @@ pub struct Orders {
     pub announcer: Announcer,
     /// Signals.
     pub interrupt: Interrupt,
+    /// Cancelled once all evidence is on disk, while the machine is still being cleaned.
+    pub recorded: CancellationToken,
 }
 
 impl Orders {
@@ -127,6 +129,7 @@ pub async fn conduct(orders: Orders) -> std::io::Result<Outcome> {
         }
         Stop::Environment(reason) => Abort { kind: AbortKind::Environment, reason },
     });
+    orders.recorded.cancel();
     let left = take_back(&orders).await;
     orders.announcer.say(Event::Unwound { clean: left.is_empty(), left: left.clone() });
     meta.clean = left.is_empty();

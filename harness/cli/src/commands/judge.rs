@@ -6,7 +6,8 @@ use crate::{
     outputs,
     terminal::Terminal,
 };
-use shakedown_model::result::RunResult;
+use shakedown_evidence::ReadError;
+use shakedown_model::{evidence::Evidence, result::RunResult};
 use shakedown_reporters::{Console, Reporter as _};
 use std::path::Path;
 
@@ -20,8 +21,13 @@ pub(crate) fn run(options: &JudgeOptions, terminal: &Terminal) -> Result<u8, Fai
 
 /// Reads a run directory and judges it.
 pub(crate) fn judge(directory: &Path, recorded: Option<&Path>) -> Result<RunResult, Failure> {
-    let evidence = shakedown_evidence::read(directory, recorded)
-        .map_err(|error| Failure::usage(error, "name a directory that `shakedown run` wrote, such as .shakedown/runs/<id>"))?;
+    judged(shakedown_evidence::read(directory, recorded))
+}
+
+/// Judges what was read.
+pub(crate) fn judged(evidence: Result<Evidence, ReadError>) -> Result<RunResult, Failure> {
+    let evidence =
+        evidence.map_err(|error| Failure::usage(error, "name a directory that `shakedown run` wrote, such as .shakedown/runs/<id>"))?;
     Ok(shakedown_judge::judge(&evidence))
 }
 

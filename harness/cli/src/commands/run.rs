@@ -12,7 +12,7 @@ use crate::{
     terminal::Terminal,
 };
 use shakedown_commits::Store;
-use shakedown_evidence::RunDirectory;
+use shakedown_evidence::{ReadError, RunDirectory, Variants, read_variants};
 use shakedown_model::{
     config::{self, Loaded},
     experiment::{BaselineMode, Experiment},
@@ -27,6 +27,7 @@ use std::{
     sync::Arc,
 };
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Terminal) -> Result<u8, Failure> {
     let mut loaded = context::load(&global.config, terminal)?;
@@ -49,8 +50,9 @@ pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Termin
     }
     prepare_directory(&directory, &loaded, &plan)?;
     let orders = orders(loaded, plan, trees, directory, run, runtime, machine)?;
-    let (path, outcome) = conducted(orders, terminal).await?;
-    let result = judge::judge(&path, recorded.as_deref())?;
+    let path = orders.0.directory.path().to_owned();
+    let (outcome, variants) = conducted(orders, recorded, terminal).await?;
+    let result = judge::judged(variants.and_then(|variants| variants.into_evidence(&path)))?;
     outputs::write_all(&path, &result)?;
     outputs::write_copies(&options.files, &result)?;
     judge::print(&result, &path, terminal)?;
@@ -214,27 +216,37 @@ fn orders(
         machine,
         announcer: Announcer::new(log, sender),
         interrupt: Interrupt::default(),
+        recorded: CancellationToken::new(),
     };
     Ok((orders, receiver))
 }
 
-/// Conducts with signals and the console beside it.
+/// Conducts with signals and the console beside it. What was recorded is read while the machine is cleaned.
 async fn conducted(
     (orders, events): (Orders, mpsc::UnboundedReceiver<shakedown_model::event::TimedEvent>),
+    recorded_baseline: Option<PathBuf>,
     terminal: &Terminal,
-) -> Result<(PathBuf, Outcome), Failure> {
+) -> Result<(Outcome, Result<Variants, ReadError>), Failure> {
     let path = orders.directory.path().to_owned();
     let interrupt = orders.interrupt.clone();
+    let (recorded, ended) = (orders.recorded.clone(), orders.recorded.clone().drop_guard());
     let console = Console::new(terminal, orders.baseline.is_some()).show(events);
     let work = async {
+        let _ended = ended;
         tokio::select! {
             outcome = conduct(orders) => outcome,
             Err(error) = interrupt.listen() => Err(error),
         }
     };
-    let (outcome, ()) = tokio::join!(work, console);
+    let directory = path.clone();
+    let reading = async {
+        recorded.cancelled().await;
+        tokio::task::spawn_blocking(move || read_variants(&directory, recorded_baseline.as_deref())).await
+    };
+    let (outcome, (), variants) = tokio::join!(work, console, reading);
     let outcome = outcome.map_err(io(&path))?;
-    Ok((path, outcome))
+    let variants = variants.map_err(|error| Failure::Bug(format!("reading what was recorded: {error}")))?;
+    Ok((outcome, variants))
 }
 
 /// On GitHub Actions the findings are annotations at the lines of the expectations.
