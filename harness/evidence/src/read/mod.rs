@@ -50,6 +50,8 @@ pub struct Variants {
 
 /// The part of [`read`] that need not wait for the end of the run.
 pub fn read_variants(run_dir: &Path, recorded_baseline: Option<&Path>) -> Result<Variants, ReadError> {
+    // What is no run is told before anything else is.
+    run_meta(run_dir)?;
     let (events, _) = events(run_dir)?;
     // Most of the time of judging is spent here, and there are two cores: a thread for each variant.
     thread::scope(|scope| {
