@@ -1,10 +1,14 @@
 //! What a link does to the traffic of its edge.
 
+use crate::{
+    http::{HttpAction, HttpRule, HttpRuleError, Matching},
+    toxicity::Toxicity,
+};
 use shakedown_model::fault::Distribution;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What a link does to the traffic of its edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Behaviour {
     /// Nothing.
     #[default]
@@ -52,20 +56,57 @@ pub enum Behaviour {
         /// Between two slices.
         delay: Duration,
     },
+    /// Nothing arrives, either way, and after this time the connection is closed (FIN to both sides) and what was held is thrown away. The time counts
+    /// from the setting on, for a new connection from its making. Zero closes at once; where the setting ends before, what was held arrives.
+    Timeout {
+        /// Until the close.
+        after: Duration,
+    },
+    /// As if the callee's process were gone. Open connections are closed (FIN to both sides), and new ones are refused by the kernel, as nobody
+    /// listens; the port stays ours. The kernel tells nobody whom it refused: the dose has only the time and the connections that were met. On a share of
+    /// the connections someone must listen, and a new one that is drawn is reset as soon as it is made.
+    Down,
+    /// Some HTTP/1.x requests are aborted, delayed, or have their answers patched; on connections that were open before, too, from the next request
+    /// on whose first byte comes under the setting. The head of a request, and of an answer that is to be patched, goes on when it is complete.
+    ///
+    /// What is not HTTP/1.x (TLS, HTTP/2), or no longer (after an upgrade or `CONNECT`), or ambiguous (two lengths, a head above 64 KiB) passes
+    /// untouched and is counted: a fault that met nothing else did nothing. A callee does not hear of an aborted request, and may close the
+    /// connection that it finds idle. A patch whose setting ended before the answer came is not made. If a connection that has an aborted request
+    /// outstanding turns out not to be HTTP, it is reset.
+    Http(Arc<HttpRule>),
 }
 
 impl Behaviour {
+    /// [`Behaviour::Http`] of a rule that is valid.
+    pub fn http(matching: Matching, action: HttpAction) -> Result<Behaviour, HttpRuleError> {
+        Ok(Behaviour::Http(Arc::new(HttpRule::try_new(matching, action)?)))
+    }
+
     /// Whether anything can arrive at all.
-    pub(crate) fn flows(self) -> bool {
-        !matches!(self, Behaviour::Partition | Behaviour::Bandwidth { bytes_per_second: 0 })
+    pub(crate) fn flows(&self) -> bool {
+        !matches!(self, Behaviour::Partition | Behaviour::Timeout { .. } | Behaviour::Bandwidth { bytes_per_second: 0 })
     }
 }
 
 /// A behaviour with the number of its setting: what a fault did is counted for its own setting only.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Setting {
     pub(crate) behaviour: Behaviour,
     pub(crate) epoch: u64,
+    /// On every connection where it is not given.
+    pub(crate) toxicity: Option<Toxicity>,
+}
+
+impl Setting {
+    /// Whether the behaviour is on this connection.
+    pub(crate) fn meets(&self, connection: u64) -> bool {
+        self.toxicity.is_none_or(|toxicity| toxicity.draws(connection))
+    }
+
+    /// Whether nobody is to listen.
+    pub(crate) fn refuses(&self) -> bool {
+        self.behaviour == Behaviour::Down && self.toxicity.is_none_or(Toxicity::is_everyone)
+    }
 }
 
 #[cfg(test)]
@@ -73,9 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_partition_and_a_line_of_no_width_carry_nothing() {
+    fn only_a_partition_a_timeout_and_a_line_of_no_width_carry_nothing() {
         let line = |bytes_per_second| Behaviour::Bandwidth { bytes_per_second };
-        assert_eq!([Behaviour::Partition, line(0)].map(Behaviour::flows), [false; 2]);
-        assert_eq!([Behaviour::Pass, line(1), Behaviour::LimitData { bytes: 0 }].map(Behaviour::flows), [true; 3]);
+        let timeout = Behaviour::Timeout { after: Duration::MAX };
+        assert_eq!([Behaviour::Partition, timeout, line(0)].map(|behaviour| behaviour.flows()), [false; 3]);
+        assert_eq!([Behaviour::Pass, line(1), Behaviour::LimitData { bytes: 0 }].map(|behaviour| behaviour.flows()), [true; 3]);
     }
 }

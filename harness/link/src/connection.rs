@@ -3,6 +3,7 @@
 use crate::{
     behaviour::{Behaviour, Setting},
     farewell,
+    http::Talk,
     link::{Shared, Upstream},
     pipe::{Direction, Pipe, Stop},
     registry::{Admission, ResetOrder},
@@ -61,18 +62,37 @@ pub(crate) struct Scope<'a> {
     pub(crate) setting: watch::Receiver<Setting>,
 }
 
+impl Scope<'_> {
+    /// What holds for this connection now; whether something else does is asked anew.
+    pub(crate) fn adopt(&mut self) -> Setting {
+        let setting = self.setting.borrow_and_update().clone();
+        if setting.meets(self.number) {
+            return setting;
+        }
+        self.shared.counter.spared(setting.epoch, self.number);
+        Setting { behaviour: Behaviour::Pass, ..setting }
+    }
+}
+
 async fn relay(caller: &mut TcpStream, callee: &mut Option<TcpStream>, upstream: &Upstream, mut scope: Scope<'_>) -> io::Result<()> {
     if wait_out_partition(&mut scope).await && has_left(caller).await? {
         // In a real partition the handshake would not have been answered, and the callee would never have heard of this caller.
         return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    let Setting { behaviour, epoch, .. } = scope.adopt();
+    if behaviour == Behaviour::Down {
+        // The listener follows the setting a little later, and listens to those that are not drawn.
+        scope.shared.counter.reset(epoch, scope.number);
+        return Err(io::ErrorKind::ConnectionReset.into());
     }
     let address = *upstream.0.borrow();
     let callee = callee.insert(connect(address).await?);
     caller.set_nodelay(true)?;
     callee.set_nodelay(true)?;
     let ((from_caller, to_caller), (from_callee, to_callee)) = (caller.split(), callee.split());
-    let out = Pipe::new(from_caller, to_callee, Direction::Out, scope.clone());
-    let home = Pipe::new(from_callee, to_caller, Direction::Home, scope.clone());
+    let talk = Talk::new();
+    let out = Pipe::new(from_caller, to_callee, Direction::Out, &talk, scope.clone());
+    let home = Pipe::new(from_callee, to_caller, Direction::Home, &talk, scope.clone());
     match tokio::try_join!(out.run(), home.run()) {
         Ok(_) => Ok(()),
         Err(Stop::Broken(error)) => Err(error),
@@ -97,7 +117,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 async fn wait_out_partition(scope: &mut Scope<'_>) -> bool {
     let mut waited = false;
     loop {
-        let Setting { behaviour, epoch } = *scope.setting.borrow_and_update();
+        let Setting { behaviour, epoch, .. } = scope.adopt();
         if behaviour != Behaviour::Partition {
             return waited;
         }

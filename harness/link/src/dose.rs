@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// The longest delay that is told apart, in microseconds: an hour.
 const LONGEST: u64 = 3_600_000_000;
@@ -15,6 +16,8 @@ const LONGEST: u64 = 3_600_000_000;
 pub struct LinkDose {
     /// Connections that it met.
     pub connections_touched: u64,
+    /// Connections that its toxicity did not draw. Where all were spared nothing could happen.
+    pub connections_spared: u64,
     /// Reads from a socket that it paced, delayed, held back or threw away.
     pub chunks: u64,
     /// Bytes in them.
@@ -33,6 +36,27 @@ pub struct LinkDose {
     pub saturated: Duration,
     /// What a direction carried meanwhile; zero where the line was never short.
     pub bytes_per_second: u64,
+    /// How long nobody listened.
+    pub refused: Duration,
+    /// What an HTTP fault did.
+    pub http: HttpDose,
+}
+
+/// What [`Http`](crate::Behaviour::Http) did. Only what was aborted, delayed or patched was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HttpDose {
+    /// Requests whose heads came whole under it.
+    pub requests: u64,
+    /// Those that the rule was for, its share counted in.
+    pub matched: u64,
+    /// Those that the link answered itself.
+    pub aborted: u64,
+    /// Those that went on late, to the end of their delay; the delays really added are the dose's mean and 99th percentile.
+    pub delayed: u64,
+    /// Those whose answers went on changed.
+    pub patched: u64,
+    /// Connections whose bytes, some or all, passed because they are not HTTP/1.x.
+    pub opaque: u64,
 }
 
 /// The counts of one link.
@@ -42,6 +66,7 @@ struct Counts {
     /// Number of the setting that is counted.
     epoch: u64,
     connections: HashSet<u64>,
+    spared: HashSet<u64>,
     chunks: u64,
     bytes: u64,
     resets: u64,
@@ -49,8 +74,14 @@ struct Counts {
     closings: u64,
     saturated: Duration,
     saturated_bytes: u64,
+    refused: Duration,
+    /// Since when nobody listens.
+    refuses: Option<Instant>,
     total: Duration,
     delays: Histogram<u64>,
+    /// But for its connections.
+    http: HttpDose,
+    opaque: HashSet<u64>,
 }
 
 impl Counts {
@@ -59,6 +90,7 @@ impl Counts {
         Counts {
             epoch,
             connections: HashSet::new(),
+            spared: HashSet::new(),
             chunks: 0,
             bytes: 0,
             resets: 0,
@@ -66,8 +98,12 @@ impl Counts {
             closings: 0,
             saturated: Duration::ZERO,
             saturated_bytes: 0,
+            refused: Duration::ZERO,
+            refuses: None,
             total: Duration::ZERO,
             delays,
+            http: HttpDose::default(),
+            opaque: HashSet::new(),
         }
     }
 
@@ -77,6 +113,7 @@ impl Counts {
         let p99_delay = if delayed == 0 { 0 } else { self.delays.value_at_quantile(0.99) };
         LinkDose {
             connections_touched: self.connections.len() as u64,
+            connections_spared: self.spared.len() as u64,
             chunks: self.chunks,
             bytes: self.bytes,
             mean_delay,
@@ -86,6 +123,8 @@ impl Counts {
             closings: self.closings,
             saturated: self.saturated,
             bytes_per_second: self.saturated_rate(),
+            refused: self.refused + self.refuses.map_or(Duration::ZERO, |since| since.elapsed()),
+            http: HttpDose { opaque: self.opaque.len() as u64, ..self.http },
         }
     }
 
@@ -119,6 +158,13 @@ impl Counter {
     pub(crate) fn connection(&self, epoch: u64, connection: u64) {
         self.count(epoch, |counts| {
             counts.connections.insert(connection);
+        });
+    }
+
+    /// The setting is not on this connection.
+    pub(crate) fn spared(&self, epoch: u64, connection: u64) {
+        self.count(epoch, |counts| {
+            counts.spared.insert(connection);
         });
     }
 
@@ -168,6 +214,51 @@ impl Counter {
         });
     }
 
+    /// From here on nobody listens.
+    pub(crate) fn refuses(&self, epoch: u64) {
+        self.count(epoch, |counts| counts.refuses = Some(Instant::now()));
+    }
+
+    /// Somebody listens again.
+    pub(crate) fn listens(&self) {
+        let mut counts = self.counts();
+        let since = counts.refuses.take();
+        counts.refused += since.map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
+    /// The setting met a request, and its rule may be for it.
+    pub(crate) fn request(&self, epoch: u64, connection: u64, is_chosen: bool) {
+        self.count(epoch, |counts| {
+            counts.http.requests += 1;
+            if is_chosen {
+                counts.http.matched += 1;
+                counts.connections.insert(connection);
+            }
+        });
+    }
+
+    /// A request that the setting took away is answered.
+    pub(crate) fn aborted(&self, epoch: u64) {
+        self.count(epoch, |counts| counts.http.aborted += 1);
+    }
+
+    /// A request that the setting delayed went on.
+    pub(crate) fn delayed_request(&self, epoch: u64) {
+        self.count(epoch, |counts| counts.http.delayed += 1);
+    }
+
+    /// The setting changed an answer.
+    pub(crate) fn patched(&self, epoch: u64) {
+        self.count(epoch, |counts| counts.http.patched += 1);
+    }
+
+    /// Bytes of this connection are not HTTP/1.x.
+    pub(crate) fn opaque(&self, epoch: u64, connection: u64) {
+        self.count(epoch, |counts| {
+            counts.opaque.insert(connection);
+        });
+    }
+
     pub(crate) fn dose(&self) -> LinkDose {
         self.counts().dose()
     }
@@ -176,7 +267,8 @@ impl Counter {
     pub(crate) fn take(&self) -> LinkDose {
         let mut counts = self.counts();
         let dose = counts.dose();
-        *counts = Counts::new(counts.epoch);
+        let refuses = counts.refuses.map(|_| Instant::now());
+        *counts = Counts { refuses, ..Counts::new(counts.epoch) };
         dose
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::{
     connection::Connection,
+    door::Door,
     link::{Shared, Upstream},
 };
 use std::{panic, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Between attempts to accept where the system has no descriptor left.
@@ -13,19 +14,21 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// The work of a link.
 pub struct LinkDriver {
-    listener: TcpListener,
+    door: Door,
     upstream: Upstream,
     shared: Arc<Shared>,
 }
 
 impl LinkDriver {
-    pub(crate) fn new(listener: TcpListener, upstream: Upstream, shared: Arc<Shared>) -> LinkDriver {
-        LinkDriver { listener, upstream, shared }
+    pub(crate) fn new(door: Door, upstream: Upstream, shared: Arc<Shared>) -> LinkDriver {
+        LinkDriver { door, upstream, shared }
     }
 
     /// Relays until `stop`, then closes every connection.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut connections = JoinSet::new();
+        let mut setting = self.shared.registry.setting();
+        setting.mark_changed();
         loop {
             tokio::select! {
                 biased;
@@ -35,8 +38,17 @@ impl LinkDriver {
                 {
                     panic::resume_unwind(panic);
                 },
-                accepted = self.listener.accept() => match accepted {
-                    Ok((caller, _)) => {
+                Ok(()) = setting.changed() => {
+                    let setting = setting.borrow_and_update();
+                    if setting.refuses() {
+                        self.door.close();
+                        self.shared.counter.refuses(setting.epoch);
+                    } else {
+                        self.door.unlock();
+                    }
+                }
+                entered = self.door.enter(&self.shared.counter) => match entered {
+                    Ok(caller) => {
                         let connection = Connection::admit(caller, &self.upstream, &self.shared);
                         connections.spawn(connection.run());
                     }

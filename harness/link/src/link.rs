@@ -2,18 +2,16 @@
 
 use crate::{
     behaviour::Behaviour,
+    door::Door,
     dose::{Counter, LinkDose},
     driver::LinkDriver,
     line::Line,
     pipe::Direction,
     registry::Registry,
+    toxicity::Toxicity,
 };
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
-use tokio::{net::TcpListener, sync::watch};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::sync::watch;
 
 /// A relay in front of one callee. The handle is cheap to clone; the work is done by its [`LinkDriver`].
 #[derive(Clone)]
@@ -62,11 +60,15 @@ impl From<watch::Receiver<SocketAddr>> for Upstream {
 
 impl Link {
     /// Listens on a free port of the loopback. Connections are answered once the driver runs.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers need not know that a loopback address is bound at once; they are in a runtime, which it needs"
+    )]
     pub async fn bind(upstream: impl Into<Upstream>) -> io::Result<(Link, LinkDriver)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+        let door = Door::open()?;
+        let address = door.address();
         let shared = Arc::new(Shared::new());
-        let driver = LinkDriver::new(listener, upstream.into(), Arc::clone(&shared));
+        let driver = LinkDriver::new(door, upstream.into(), Arc::clone(&shared));
         Ok((Link { address, shared }, driver))
     }
 
@@ -77,9 +79,20 @@ impl Link {
 
     /// Changes what is done to the traffic, of open connections too, at once. Everything but [`Behaviour::Pass`] starts a new dose.
     pub fn set(&self, behaviour: Behaviour) {
+        self.change(behaviour, None);
+    }
+
+    /// As [`Link::set`], on a share of the connections only. Those that are open are drawn as new ones are: where they are not drawn, whatever was on
+    /// them before is over.
+    pub fn set_for(&self, behaviour: Behaviour, toxicity: Toxicity) {
+        self.change(behaviour, Some(toxicity));
+    }
+
+    fn change(&self, behaviour: Behaviour, toxicity: Option<Toxicity>) {
         let counter = &self.shared.counter;
-        self.shared.registry.set(behaviour, |epoch| {
-            if behaviour != Behaviour::Pass {
+        let is_dosed = behaviour != Behaviour::Pass;
+        self.shared.registry.set(behaviour, toxicity, |epoch| {
+            if is_dosed {
                 counter.begin(epoch);
             }
         });

@@ -34,10 +34,11 @@ enum Kind<'a> {
 }
 
 impl<'a> Pace<'a> {
-    pub(crate) fn new(setting: Setting, direction: Direction, shared: &'a Shared) -> Pace<'a> {
+    pub(crate) fn new(setting: &Setting, direction: Direction, shared: &'a Shared) -> Pace<'a> {
         let kind = match setting.behaviour {
             Behaviour::Bandwidth { bytes_per_second } => Kind::Line { line: shared.line(direction), bytes_per_second },
             Behaviour::Slicer { size, delay } => Kind::Slices { size: size.max(1), delay, next: Instant::now() },
+            Behaviour::Down => Kind::Limit { left: 0 },
             Behaviour::LimitData { bytes } if direction == Direction::Home => Kind::Limit { left: bytes },
             _ => Kind::Free,
         };
@@ -130,8 +131,8 @@ mod tests {
     async fn saturated(between: impl FnOnce(&mut Pace<'_>)) -> Duration {
         let (shared, begun) = (Shared::new(), Instant::now());
         shared.counter.begin(1);
-        let setting = Setting { behaviour: Behaviour::Bandwidth { bytes_per_second: 1_000 }, epoch: 1 };
-        let mut pace = Pace::new(setting, Direction::Out, &shared);
+        let setting = Setting { behaviour: Behaviour::Bandwidth { bytes_per_second: 1_000 }, epoch: 1, toxicity: None };
+        let mut pace = Pace::new(&setting, Direction::Out, &shared);
         pace.release(begun, 20);
         advance(Duration::from_millis(10)).await;
         pace.went(10);
@@ -156,8 +157,8 @@ mod tests {
     fn a_slow_line_holds_little_and_a_fast_one_a_tenth_of_a_second() {
         let shared = Shared::new();
         let room = |bytes_per_second| {
-            let setting = Setting { behaviour: Behaviour::Bandwidth { bytes_per_second }, epoch: 1 };
-            Pace::new(setting, Direction::Home, &shared).room()
+            let setting = Setting { behaviour: Behaviour::Bandwidth { bytes_per_second }, epoch: 1, toxicity: None };
+            Pace::new(&setting, Direction::Home, &shared).room()
         };
         assert_eq!([0, 10_000_000, u64::MAX].map(room), [HELD_BACK, 1_000_000, HELD]);
     }

@@ -3,6 +3,7 @@
 use crate::{
     behaviour::{Behaviour, Setting},
     connection::Scope,
+    http::{Context, Parcel, Talk},
     pace::Pace,
     shape::Shape,
 };
@@ -18,6 +19,8 @@ use tokio::{
 const PIECE: usize = 16 << 10;
 /// Pieces that are held before reading stops, where they are small.
 const PIECES: usize = 4_096;
+/// As good as forever.
+const LIFETIME: Duration = Duration::from_hours(24 * 365);
 
 /// Which way a pipe leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +49,14 @@ pub(crate) struct Pipe<'a> {
     setting: Setting,
     shape: Option<Shape>,
     pace: Pace<'a>,
+    talk: &'a Talk,
     buffer: BytesMut,
     pieces: VecDeque<Piece>,
     held: usize,
     /// No piece overtakes another, whatever its jitter.
     latest_release: Instant,
+    /// When the connection is to be closed, if it is.
+    deadline: Option<Instant>,
     ended: Option<End>,
 }
 
@@ -91,11 +97,12 @@ enum Turn {
     Readable(io::Result<()>),
     Written(io::Result<()>),
     Released,
+    Woken,
 }
 
 impl<'a> Pipe<'a> {
-    pub(crate) fn new(from: ReadHalf<'a>, to: WriteHalf<'a>, direction: Direction, scope: Scope<'a>) -> Pipe<'a> {
-        let pace = Pace::new(Setting::default(), direction, scope.shared);
+    pub(crate) fn new(from: ReadHalf<'a>, to: WriteHalf<'a>, direction: Direction, talk: &'a Talk, scope: Scope<'a>) -> Pipe<'a> {
+        let pace = Pace::new(&Setting::default(), direction, scope.shared);
         let mut pipe = Pipe {
             from,
             to,
@@ -104,10 +111,12 @@ impl<'a> Pipe<'a> {
             setting: Setting::default(),
             shape: None,
             pace,
+            talk,
             buffer: BytesMut::new(),
             pieces: VecDeque::new(),
             held: 0,
             latest_release: Instant::now(),
+            deadline: None,
             ended: None,
         };
         pipe.adopt();
@@ -118,13 +127,15 @@ impl<'a> Pipe<'a> {
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
         loop {
             let flows = self.setting.behaviour.flows();
-            if self.pace.is_spent() {
+            if self.pace.is_spent() || self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(self.spent());
             }
+            self.answer();
             if flows && self.pieces.is_empty() {
+                let owes = self.owes();
                 match self.ended {
                     Some(End::Broken(error)) => return Err(error.into()),
-                    Some(End::Finished(finish)) if finish.release <= Instant::now() => return Ok(self.close(finish).await?),
+                    Some(End::Finished(finish)) if !owes && finish.release <= Instant::now() => return Ok(self.close(finish).await?),
                     _ => {}
                 }
             }
@@ -137,6 +148,7 @@ impl<'a> Pipe<'a> {
                 },
                 Turn::Written(ready) => ready.and_then(|()| self.write())?,
                 Turn::Released => {}
+                Turn::Woken => self.let_go(),
             }
         }
     }
@@ -146,13 +158,15 @@ impl<'a> Pipe<'a> {
         let now = Instant::now();
         let next_release = if flows { self.next_release(now) } else { None };
         let released = next_release.is_some_and(|release| release <= now);
-        let reads = self.ended.is_none() && self.held < self.pace.room() && self.pieces.len() < PIECES;
+        let wake = next_release.or(self.deadline);
+        let reads = self.ended.is_none() && self.held < self.pace.room() && self.pieces.len() < PIECES && !self.is_full();
         tokio::select! {
             // The sender lives as long as the scope: there is always another change to wait for.
             _ = self.scope.setting.changed() => Turn::SettingChanged,
+            () = self.talk.woken(self.direction) => Turn::Woken,
             ready = self.from.readable(), if reads => Turn::Readable(ready),
             ready = self.to.writable(), if released => Turn::Written(ready),
-            () = tokio::time::sleep_until(next_release.unwrap_or(now)), if next_release.is_some() && !released => Turn::Released,
+            () = tokio::time::sleep_until(wake.unwrap_or(now)), if wake.is_some() && !released => Turn::Released,
         }
     }
 
@@ -161,7 +175,7 @@ impl<'a> Pipe<'a> {
         match (&self.ended, self.pieces.front()) {
             (_, Some(piece)) if piece.release <= now => Some(self.pace.release(piece.release, piece.bytes.len())),
             (_, Some(piece)) => Some(piece.release),
-            (Some(End::Finished(finish)), None) => Some(finish.release),
+            (Some(End::Finished(finish)), None) if !self.owes() => Some(finish.release),
             _ => None,
         }
     }
@@ -177,28 +191,76 @@ impl<'a> Pipe<'a> {
     fn spent(&self) -> Stop {
         let (counter, epoch, number) = (&self.scope.shared.counter, self.setting.epoch, self.scope.number);
         counter.closing(epoch, number);
-        for piece in &self.pieces {
-            counter.chunk(epoch, number, piece.bytes.len());
+        // What was held back was counted when it came.
+        if self.deadline.is_none() {
+            for piece in &self.pieces {
+                counter.chunk(epoch, number, piece.bytes.len());
+            }
         }
         Stop::Spent(epoch)
     }
 
     /// Takes over the current setting.
     fn adopt(&mut self) {
-        let before = self.setting.behaviour;
-        self.setting = *self.scope.setting.borrow_and_update();
+        let setting = self.scope.adopt();
+        let before = std::mem::replace(&mut self.setting, setting).behaviour;
         self.shape = match self.setting.behaviour {
             Behaviour::Latency { delay, jitter, distribution, seed } if self.direction == Direction::Out => {
                 Some(Shape::new(delay, jitter, distribution, seed, self.scope.number))
             }
             _ => None,
         };
-        self.pace = Pace::new(self.setting, self.direction, self.scope.shared);
-        match (before, self.setting.behaviour) {
+        self.deadline = match self.setting.behaviour {
+            Behaviour::Timeout { after } => Instant::now().checked_add(after),
+            _ => None,
+        };
+        self.pace = Pace::new(&self.setting, self.direction, self.scope.shared);
+        match (&before, &self.setting.behaviour) {
             // Under another latency what is queued keeps its time; under a partition it is held.
-            (Behaviour::Latency { .. } | Behaviour::Pass, Behaviour::Latency { .. }) | (_, Behaviour::Partition) => {}
+            (Behaviour::Latency { .. } | Behaviour::Pass, Behaviour::Latency { .. })
+            | (_, Behaviour::Partition | Behaviour::Timeout { .. }) => {}
             _ => self.release_all(),
         }
+        self.let_go();
+    }
+
+    /// What holds for the conversation.
+    fn context(&self) -> Context<'_> {
+        let rule = if let Behaviour::Http(rule) = &self.setting.behaviour { Some(rule) } else { None };
+        Context { rule, epoch: self.setting.epoch, connection: self.scope.number, counter: &self.scope.shared.counter }
+    }
+
+    /// Queues what the conversation no longer holds back.
+    fn let_go(&mut self) {
+        let bytes = self.talk.let_go(self.direction, self.context());
+        self.queue(Parcel { bytes, delay: None });
+    }
+
+    /// Queues the answers of the link whose turn it is, as far as there is room.
+    fn answer(&mut self) {
+        if self.direction == Direction::Out {
+            return;
+        }
+        while self.held < self.pace.room()
+            && self.pieces.len() < PIECES
+            && let Some(bytes) = self.talk.answer(&self.scope.shared.counter)
+        {
+            self.queue(Parcel { bytes, delay: None });
+        }
+        if self.ended.is_none() && self.talk.is_over() {
+            let finish = self.finish();
+            self.ended = Some(End::Finished(finish));
+        }
+    }
+
+    /// Whether an answer of the link comes before the end.
+    fn owes(&self) -> bool {
+        self.direction == Direction::Home && self.talk.owes()
+    }
+
+    /// Whether requests wait for answers, so many that no more are read under a rule.
+    fn is_full(&self) -> bool {
+        self.direction == Direction::Out && matches!(self.setting.behaviour, Behaviour::Http(_)) && self.talk.is_full()
     }
 
     /// What is held goes at once, in order.
@@ -218,14 +280,24 @@ impl<'a> Pipe<'a> {
 
     fn read(&mut self) -> io::Result<()> {
         self.buffer.reserve(PIECE);
-        match self.from.try_read_buf(&mut self.buffer) {
+        let read = self.from.try_read_buf(&mut self.buffer);
+        if self.scope.setting.has_changed().unwrap_or(false) {
+            // What was sent after a setting was made meets that setting.
+            self.adopt();
+        }
+        match read {
             Ok(0) => {
+                let bytes = self.talk.end(self.direction);
+                self.queue(Parcel { bytes, delay: None });
                 let finish = self.finish();
                 self.ended = Some(End::Finished(finish));
                 Ok(())
             }
             Ok(_) => {
-                self.hold();
+                let bytes = self.buffer.split().freeze();
+                for parcel in self.talk.hear(self.direction, bytes, self.context())? {
+                    self.queue(parcel);
+                }
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -243,15 +315,17 @@ impl<'a> Pipe<'a> {
         Finish { arrived, release: release.checked_add(delay).unwrap_or(release), delayed_by: Some(epoch) }
     }
 
-    fn hold(&mut self) {
-        let bytes = self.buffer.split().freeze();
+    fn queue(&mut self, Parcel { bytes, delay }: Parcel) {
+        if bytes.is_empty() {
+            return;
+        }
         let (arrived, epoch) = (Instant::now(), self.setting.epoch);
         let slowed = self.shape.is_some() || self.pace.slows();
-        if slowed || self.setting.behaviour == Behaviour::Partition {
+        if slowed || matches!(self.setting.behaviour, Behaviour::Partition | Behaviour::Timeout { .. }) {
             self.scope.shared.counter.chunk(epoch, self.scope.number, bytes.len());
         }
-        let delayed_by = slowed.then_some(epoch);
-        let release = self.release_of(arrived);
+        let delayed_by = (slowed || delay.is_some()).then_some(epoch);
+        let release = self.release_of(arrived + delay.unwrap_or_default().min(LIFETIME));
         self.held += bytes.len();
         self.pieces.push_back(Piece { bytes, arrived, release, delayed_by });
     }
@@ -282,7 +356,11 @@ impl<'a> Pipe<'a> {
             && let Some(piece) = self.pieces.pop_front()
             && let Some(epoch) = piece.delayed_by
         {
-            self.scope.shared.counter.delayed(epoch, piece.arrived.elapsed());
+            let counter = &self.scope.shared.counter;
+            counter.delayed(epoch, piece.arrived.elapsed());
+            if matches!(self.setting.behaviour, Behaviour::Http(_)) {
+                counter.delayed_request(epoch);
+            }
         }
         Ok(())
     }

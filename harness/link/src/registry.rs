@@ -1,6 +1,9 @@
 //! The open connections of a link, so that all of them can be reset at once. It must not know their bytes.
 
-use crate::behaviour::{Behaviour, Setting};
+use crate::{
+    behaviour::{Behaviour, Setting},
+    toxicity::Toxicity,
+};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -41,6 +44,11 @@ impl Registry {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The behaviour, now and later.
+    pub(crate) fn setting(&self) -> watch::Receiver<Setting> {
+        self.setting.subscribe()
+    }
+
     /// Enters a connection. Under [`Behaviour::Reset`] its order is there already.
     pub(crate) fn admit(&self) -> Admission {
         let mut open = self.open();
@@ -48,8 +56,11 @@ impl Registry {
         open.next += 1;
         let (order, reset) = oneshot::channel();
         let setting = self.setting.subscribe();
-        let Setting { behaviour, epoch } = *setting.borrow();
-        if behaviour == Behaviour::Reset {
+        let reset_for = {
+            let now = setting.borrow();
+            (now.behaviour == Behaviour::Reset && now.meets(connection)).then_some(now.epoch)
+        };
+        if let Some(epoch) = reset_for {
             // The receiver is in our hands: this cannot fail.
             let _ = order.send(epoch);
         } else {
@@ -67,24 +78,25 @@ impl Registry {
     pub(crate) fn reset_all(&self) -> usize {
         let mut open = self.open();
         let epoch = self.setting.borrow().epoch;
-        open.order(epoch)
+        open.order(epoch, |_| true)
     }
 
-    /// Changes the behaviour. `begin` is told the number of the new setting before any connection sees it.
-    pub(crate) fn set(&self, behaviour: Behaviour, begin: impl FnOnce(u64)) {
+    /// Changes the behaviour, and on which connections it is. `begin` is told the number of the new setting before any connection sees it.
+    pub(crate) fn set(&self, behaviour: Behaviour, toxicity: Option<Toxicity>, begin: impl FnOnce(u64)) {
         let mut open = self.open();
         let epoch = self.setting.borrow().epoch + 1;
         begin(epoch);
-        self.setting.send_replace(Setting { behaviour, epoch });
-        if behaviour == Behaviour::Reset {
-            open.order(epoch);
+        let setting = Setting { behaviour, epoch, toxicity };
+        self.setting.send_replace(setting.clone());
+        if setting.behaviour == Behaviour::Reset {
+            open.order(epoch, |connection| setting.meets(connection));
         }
     }
 }
 
 impl Open {
-    fn order(&mut self, epoch: u64) -> usize {
-        self.resets.drain().filter_map(|(_, order)| order.send(epoch).ok()).count()
+    fn order(&mut self, epoch: u64, meets: impl Fn(u64) -> bool) -> usize {
+        self.resets.extract_if(|connection, _| meets(*connection)).filter_map(|(_, order)| order.send(epoch).ok()).count()
     }
 }
 
@@ -106,9 +118,9 @@ mod tests {
     #[test]
     fn a_connection_that_comes_while_resets_are_on_finds_its_order_waiting() {
         let registry = Registry::new();
-        registry.set(Behaviour::Reset, |_| {});
+        registry.set(Behaviour::Reset, None, |_| {});
         assert!(registry.admit().reset.try_recv().is_ok());
-        registry.set(Behaviour::Pass, |_| {});
+        registry.set(Behaviour::Pass, None, |_| {});
         assert!(registry.admit().reset.try_recv().is_err());
     }
 }

@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail as tests do")]
 
 mod closing;
+mod gone;
+mod http;
 mod pacing;
+mod patch;
 mod rig;
+mod toxicity;
 
 use rig::{Rig, hear, kind_of_end, nothing_is_there, soon, transfer};
 use shakedown_link::Behaviour;
