@@ -113,6 +113,30 @@ fn a_bad_line_loses_corrupts_and_narrows_as_much_as_was_asked_and_a_polite_end_i
 }
 
 #[test]
+fn packets_come_twice_connections_are_not_made_and_large_packets_vanish_as_was_asked() {
+    if !engine_answers() {
+        return skip("packets_come_twice_connections_are_not_made_and_large_packets_vanish_as_was_asked", "no engine answers");
+    }
+    // A restarted catalog has no open connections: the gateway must make new ones.
+    let folder = shop_folder(
+        "",
+        r#"{ scenario: odd-line, faults: [{ for: 6s, on: "gateway -> orders", duplicate: { share: 20% } }, { at: 1s, for: 1s, on: catalog, restart: {} }, { for: 6s, on: "gateway -> catalog", connect: { delay: 300ms } }, { for: 6s, on: "orders -> postgres", mtu: { size: 120B } }] }"#,
+    );
+    let ran = folder.shakedown(&["run", "--runtime", "docker", "--baseline-mode", "none", "--out", "out"]);
+    assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
+    let result = result(&folder.path().join("out"));
+    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
+    for fault in faults {
+        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault:#}");
+    }
+    let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
+    assert!((10.0..=35.0).contains(&achieved(0, "share_percent")), "{:#}", faults[0]);
+    assert!((300.0..400.0).contains(&achieved(2, "delay_ms")), "{:#}", faults[2]);
+    assert!(achieved(3, "lost") > 0.0, "{:#}", faults[3]);
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
+}
+
+#[test]
 fn after_a_sigkill_in_the_middle_of_a_fault_recover_leaves_nothing_on_the_engine() {
     if !engine_answers() {
         return skip("after_a_sigkill_in_the_middle_of_a_fault_recover_leaves_nothing_on_the_engine", "no engine answers");

@@ -1,13 +1,18 @@
 //! Whether a fault makes sense, before anything is tried. Pure.
 
 use crate::session::invalid;
-use crate::wire::{Bandwidth, Failure, FaultSpec, Kind, Latency, Loss, Reorder};
+use crate::wire::{Bandwidth, Connect, Failure, FaultSpec, Kind, Latency, Loss, Mtu, Reorder, Target};
 
 const NAME_MAX: usize = 64;
 const ADDRESSES_MAX: usize = 1024;
 const PORTS_MAX: usize = 1024;
 const DELAY_MAX_US: u64 = 60_000_000;
+const CORRELATION_MAX_PPM: u32 = 999_999;
 const SHARE_MAX_PPM: u32 = 1_000_000;
+/// What every path of IPv4 takes (RFC 791), what every path of IPv6 takes (RFC 8200), and the longest packet.
+const MTU_MIN: u32 = 68;
+const MTU_MIN_6: u32 = 1280;
+const MTU_MAX: u32 = 65_535;
 const TTL_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The first mistake in a fault.
@@ -30,11 +35,14 @@ pub(crate) fn check(spec: &FaultSpec) -> Result<(), Failure> {
     }
     match &spec.kind {
         Kind::Latency(latency) => check_latency(latency),
-        Kind::Partition {} | Kind::Reset {} => Ok(()),
+        Kind::Partition {} | Kind::Reset {} | Kind::Connect(Connect::Drop {}) => Ok(()),
         Kind::Loss(loss) => check_loss(loss),
         Kind::Reorder(reorder) => check_reorder(reorder),
         Kind::Bandwidth(bandwidth) => check_bandwidth(bandwidth),
         Kind::Corrupt(corrupt) => check_share(corrupt.share_ppm, SHARE_MAX_PPM, "1000000 is every packet"),
+        Kind::Connect(Connect::DelayUs(delay_us)) => check_delay(*delay_us),
+        Kind::Duplicate(duplicate) => check_share(duplicate.share_ppm, SHARE_MAX_PPM, "1000000 is every packet"),
+        Kind::Mtu(mtu) => check_mtu(mtu, &spec.to),
     }
 }
 
@@ -61,10 +69,15 @@ fn check_loss(loss: &Loss) -> Result<(), Failure> {
 
 fn check_reorder(reorder: &Reorder) -> Result<(), Failure> {
     check_share(reorder.share_ppm, SHARE_MAX_PPM - 1, "where all packets are held none overtakes another: use latency")?;
-    if !(1..=DELAY_MAX_US).contains(&reorder.delay_us) {
-        return Err(invalid(format!("delay_us is {}", reorder.delay_us), "between 1 and 60000000 (60 s)"));
+    check_delay(reorder.delay_us)
+}
+
+/// Of what makes no sense without a delay.
+fn check_delay(delay_us: u64) -> Result<(), Failure> {
+    if (1..=DELAY_MAX_US).contains(&delay_us) {
+        return Ok(());
     }
-    Ok(())
+    Err(invalid(format!("delay_us is {delay_us}"), "between 1 and 60000000 (60 s)"))
 }
 
 fn check_bandwidth(bandwidth: &Bandwidth) -> Result<(), Failure> {
@@ -77,6 +90,19 @@ fn check_bandwidth(bandwidth: &Bandwidth) -> Result<(), Failure> {
     Ok(())
 }
 
+fn check_mtu(mtu: &Mtu, to: &Target) -> Result<(), Failure> {
+    if !(MTU_MIN..=MTU_MAX).contains(&mtu.bytes) {
+        return Err(invalid(format!("bytes is {}", mtu.bytes), "between 68, which every path takes, and 65535, which no packet passes"));
+    }
+    if mtu.bytes < MTU_MIN_6 && to.addresses.iter().any(|address| address.to_canonical().is_ipv6()) {
+        return Err(invalid(
+            format!("bytes is {} and the target has IPv6 addresses", mtu.bytes),
+            "every path of IPv6 takes 1280 bytes: ask for at least that, or name the IPv4 addresses only",
+        ));
+    }
+    Ok(())
+}
+
 fn check_latency(latency: &Latency) -> Result<(), Failure> {
     if latency.delay_us > DELAY_MAX_US {
         return Err(invalid(format!("delay_us is {}", latency.delay_us), "at most 60000000 (60 s)"));
@@ -85,6 +111,12 @@ fn check_latency(latency: &Latency) -> Result<(), Failure> {
         return Err(invalid(
             format!("jitter_us {} is more than delay_us {}", latency.jitter_us, latency.delay_us),
             "no packet can leave before it came, so that the mean would not be delay_us: lower the jitter",
+        ));
+    }
+    if latency.correlation_ppm > CORRELATION_MAX_PPM {
+        return Err(invalid(
+            format!("correlation_ppm is {}", latency.correlation_ppm),
+            "at most 999999 of a million: where all of a delay comes from the one before, none ever changes",
         ));
     }
     Ok(())

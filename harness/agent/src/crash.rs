@@ -119,7 +119,7 @@ fn request(id: u64, op: &str, kind: &serde_json::Value) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-fn kinds() -> [serde_json::Value; 7] {
+fn kinds() -> [serde_json::Value; 11] {
     [
         json!({ "latency": { "delay_us": 1000 } }),
         json!({ "partition": {} }),
@@ -128,6 +128,10 @@ fn kinds() -> [serde_json::Value; 7] {
         json!({ "reorder": { "share_ppm": 100_000, "delay_us": 1000 } }),
         json!({ "bandwidth": { "bytes_per_second": 1_000_000 } }),
         json!({ "corrupt": { "share_ppm": 100_000 } }),
+        json!({ "duplicate": { "share_ppm": 100_000 } }),
+        json!({ "connect": { "drop": {} } }),
+        json!({ "connect": { "delay_us": 1000 } }),
+        json!({ "mtu": { "bytes": 1400 } }),
     ]
 }
 
@@ -183,15 +187,17 @@ fn a_queue_that_somebody_else_has_is_passed_over() {
 
 #[test]
 fn what_the_kernel_cannot_do_is_refused_with_the_reason() {
-    let cases: [(Powers, [bool; 7]); 4] = [
-        (Powers::default(), [false; 7]),
-        (Powers { queue: None, ..able().powers }, [false, true, true, false, false, false, false]),
-        (Powers { reject: false, ..able().powers }, [true, true, false, true, true, true, true]),
-        (Powers { copy: false, ..able().powers }, [true; 7]),
+    const BY_QUEUE: &[&str] = &["latency", "loss", "reorder", "bandwidth", "corrupt", "duplicate", "connect", "mtu"];
+    let cases: [(Powers, Vec<&str>); 4] = [
+        (Powers::default(), [BY_QUEUE, &["partition", "reset"]].concat()),
+        (Powers { queue: None, ..able().powers }, BY_QUEUE.to_vec()),
+        (Powers { reject: false, ..able().powers }, vec!["reset"]),
+        (Powers { copy: false, ..able().powers }, vec!["duplicate"]),
     ];
-    for (powers, possible) in cases {
+    for (powers, refused) in cases {
         let why_not = vec!["no such thing".to_owned()];
-        for (kind, possible) in kinds().iter().zip(possible) {
+        for kind in &kinds() {
+            let possible = !refused.iter().any(|name| kind.get(name).is_some());
             let mut kernel = FakeKernel { powers: Powers { why_not: why_not.clone(), ..powers.clone() }, ..able() };
             let reply = Session::new(&mut kernel).answer(&request(1, "apply", kind));
             assert_eq!(reply.ok.is_some(), possible, "{kind} {powers:?}");
@@ -221,18 +227,32 @@ fn a_fault_expires_and_is_remembered() {
 #[test]
 fn the_most_that_a_kind_can_do_is_not_refused() {
     let kinds = [
+        json!({ "latency": { "delay_us": 60_000_000, "jitter_us": 60_000_000, "distribution": "paretonormal", "correlation_ppm": 999_999 } }),
         json!({ "loss": { "share_ppm": 1_000_000, "burst_packets": 1 } }),
         json!({ "loss": { "share_ppm": 666_666, "burst_packets": 2 } }),
         json!({ "loss": { "share_ppm": 999_999, "burst_packets": 4_294_967_295_u32 } }),
         json!({ "reorder": { "share_ppm": 999_999, "delay_us": 60_000_000 } }),
         json!({ "bandwidth": { "bytes_per_second": u64::MAX, "queue_us": 60_000_000 } }),
         json!({ "corrupt": { "share_ppm": 1_000_000 } }),
+        json!({ "duplicate": { "share_ppm": 1_000_000 } }),
+        json!({ "connect": { "delay_us": 60_000_000 } }),
+        json!({ "mtu": { "bytes": 1280 } }),
+        json!({ "mtu": { "bytes": 65_535 } }),
     ];
     for kind in kinds {
         let mut kernel = able();
         let reply = Session::new(&mut kernel).answer(&request(1, "apply", &kind));
         assert!(matches!(reply.ok, Some(Answer::Applied(_))), "{kind} {reply:?}");
     }
+}
+
+#[test]
+fn a_path_of_ipv4_alone_may_be_as_narrow_as_the_protocol_allows() {
+    let mut line: serde_json::Value = serde_json::from_slice(&request(1, "apply", &json!({ "mtu": { "bytes": 68 } }))).unwrap();
+    line["fault"]["to"]["addresses"] = json!(["10.0.0.1", "::ffff:10.0.0.2"]);
+    let mut kernel = able();
+    let reply = Session::new(&mut kernel).answer(line.to_string().as_bytes());
+    assert!(matches!(reply.ok, Some(Answer::Applied(_))), "{reply:?}");
 }
 
 #[test]
@@ -258,6 +278,7 @@ fn a_fault_that_makes_no_sense_is_refused_before_the_kernel_hears_of_it() {
         ("/to/ports", json!([0])),
         ("/kind", json!({ "latency": { "delay_us": 10, "jitter_us": 11 } })),
         ("/kind", json!({ "latency": { "delay_us": 60_000_001 } })),
+        ("/kind", json!({ "latency": { "delay_us": 10, "correlation_ppm": 1_000_000 } })),
         ("/kind", json!({ "loss": { "share_ppm": 0 } })),
         ("/kind", json!({ "loss": { "share_ppm": 1_000_001 } })),
         ("/kind", json!({ "loss": { "share_ppm": 1_000_000, "burst_packets": 2 } })),
@@ -268,6 +289,13 @@ fn a_fault_that_makes_no_sense_is_refused_before_the_kernel_hears_of_it() {
         ("/kind", json!({ "bandwidth": { "bytes_per_second": 0 } })),
         ("/kind", json!({ "bandwidth": { "bytes_per_second": 1, "queue_us": 60_000_001 } })),
         ("/kind", json!({ "corrupt": { "share_ppm": 0 } })),
+        ("/kind", json!({ "duplicate": { "share_ppm": 0 } })),
+        ("/kind", json!({ "duplicate": { "share_ppm": 1_000_001 } })),
+        ("/kind", json!({ "connect": { "delay_us": 0 } })),
+        ("/kind", json!({ "connect": { "delay_us": 60_000_001 } })),
+        ("/kind", json!({ "mtu": { "bytes": 67 } })),
+        ("/kind", json!({ "mtu": { "bytes": 65_536 } })),
+        ("/kind", json!({ "mtu": { "bytes": 1279 } })),
     ];
     for (pointer, value) in cases {
         let mut line: serde_json::Value = serde_json::from_slice(&request(1, "apply", &kinds()[1])).unwrap();

@@ -21,7 +21,11 @@ pub fn describe(facts: &Facts) -> String {
     row("nft", powers.nft.then_some("yes"), "no fault is possible");
     row("nft_owner", powers.nft_owner.then_some("yes"), "a SIGKILL of the agent leaves its tables behind");
     row("reject", powers.reject.then_some("yes"), "no fault of kind reset");
-    row("copy", powers.copy.then_some("yes"), "latency, reorder and bandwidth in direction out throttle bulk senders");
+    row(
+        "copy",
+        powers.copy.then_some("yes"),
+        "no fault of kind duplicate; latency, reorder and bandwidth in direction out throttle bulk senders",
+    );
     row("queue", queue, "only reset and partition, and a partition is not silent towards local senders");
     for reason in &powers.why_not {
         let _ = writeln!(text, "because     {reason}");

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::wire::{Bandwidth, Corrupt, Dose, Facts, Latency, Loss, QueuePower, Reorder};
+use crate::wire::{Bandwidth, Corrupt, Dose, Duplicate, Facts, Latency, Loss, Mtu, QueuePower, Reorder};
 
 /// Does what a plan says, to the network namespace that the agent stands in.
 pub trait Kernel {
@@ -125,6 +125,8 @@ impl Hook {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     Tcp,
+    /// TCP, and of it only what opens a connection: SYN without ACK.
+    TcpSyn,
     Udp,
 }
 
@@ -161,6 +163,12 @@ pub enum Sentence {
     /// Copied, once: the copy starts its way again and meets the later rules; the packet itself is led to a queue that
     /// swallows it. Not counted. Why: see `faults::latency`.
     Relay { number: u16, power: QueuePower },
+    /// Passes, counted by itself, and no later rule of this table looks at it: a copy that [`Sentence::Duplicate`] made.
+    PassCopies,
+    /// Passes, uncounted, and no later rule looks at it: what is not for one host alone, as its copy would be for all.
+    PassBroadcasts,
+    /// Copied, if the listener has chosen it; then it passes, and no later rule looks at it. Not counted.
+    Duplicate,
     /// Counted and led to a queue; passes if nobody listens there.
     Queue { number: u16, power: QueuePower },
 }
@@ -180,4 +188,8 @@ pub enum Treatment {
     Pace(Bandwidth),
     /// Turns over a bit of some. Sees every segment whole, with its checksum in place.
     Corrupt(Corrupt),
+    /// Sends some through the rules again, which copy them: [`Sentence::Duplicate`].
+    Duplicate(Duplicate),
+    /// Drops those that are too large. Sees every segment by itself.
+    Limit(Mtu),
 }

@@ -24,7 +24,8 @@ requests, one a line:
     (on one line; directions are out, in, both; the other kinds are
     {"partition":{}}, {"reset":{}}, {"loss":{"share_ppm":50000,"burst_packets":3,"seed":42}},
     {"reorder":{"share_ppm":50000,"delay_us":5000,"seed":42}}, {"corrupt":{"share_ppm":50000,"seed":42}},
-    {"bandwidth":{"bytes_per_second":125000,"queue_us":50000}}; a share is of a million packets)
+    {"bandwidth":{"bytes_per_second":125000,"queue_us":50000}}, {"duplicate":{"share_ppm":50000,"seed":42}},
+    {"connect":{"drop":{}}}, {"connect":{"delay_us":250000}}, {"mtu":{"bytes":1400}}; a share is of a million packets)
   {"id":3,"op":"dose","name":"slow"}
   {"id":4,"op":"revert","name":"slow"}
   {"id":5,"op":"beat"}

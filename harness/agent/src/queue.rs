@@ -12,7 +12,9 @@ use crate::histogram::Histogram;
 use crate::kernel::Treatment;
 use crate::line::corrupt::{Flips, flip};
 use crate::line::delay::Delays;
+use crate::line::duplicate::Copies;
 use crate::line::loss::Losses;
+use crate::line::mtu::Limit;
 use crate::line::rate::Rate;
 use crate::line::reorder::Stragglers;
 use crate::line::{Fate, Line, Packet, Tally};
@@ -110,13 +112,16 @@ fn line(treatment: &Treatment) -> Option<Line> {
         Treatment::Reorder(reorder) => Some(Line::new(Stragglers::new(reorder))),
         Treatment::Pace(bandwidth) => Some(Line::new(Rate::new(bandwidth))),
         Treatment::Corrupt(corrupt) => Some(Line::new(Flips::new(corrupt))),
+        Treatment::Duplicate(duplicate) => Some(Line::new(Copies::new(duplicate))),
+        Treatment::Limit(mtu) => Some(Line::new(Limit::new(mtu))),
     }
 }
 
-/// Only what is to be changed has to be seen whole.
+/// Only what is to be changed has to be seen whole, and only what is measured in its segments.
 fn copying(treatment: &Treatment) -> Copying {
     match treatment {
         Treatment::Corrupt(_) => Copying::Whole,
+        Treatment::Limit(_) => Copying::HeadOfSegment,
         _ => Copying::Head,
     }
 }
@@ -127,6 +132,7 @@ fn verdict(packet: &Packet<'_>, fate: Fate) -> Option<Verdict> {
         Fate::Pass => Some(Verdict::Accept),
         Fate::Lose => Some(Verdict::Drop),
         Fate::Hold { .. } => None,
+        Fate::Duplicate => Some(Verdict::Duplicate { mark: packet.mark }),
         Fate::Flip { bit } => {
             let mut bytes = packet.head.to_vec();
             flip(&mut bytes, bit);

@@ -112,6 +112,9 @@ fn other_ports_and_other_addresses_are_left_alone() {
             json!({ "reorder": { "share_ppm": 999_999, "delay_us": 60_000_000 } }),
             json!({ "bandwidth": { "bytes_per_second": 1 } }),
             json!({ "corrupt": { "share_ppm": 1_000_000 } }),
+            json!({ "duplicate": { "share_ppm": 1_000_000 } }),
+            json!({ "connect": { "drop": {} } }),
+            json!({ "mtu": { "bytes": 1280 } }),
         ];
         for kind in kinds {
             agent.apply(&fault(&kind, &[FAR], &[hurt], "both"));

@@ -51,6 +51,9 @@ fn sigkill_leaves_no_table_and_traffic_flows() {
         json!({ "reorder": { "share_ppm": 999_999, "delay_us": 60_000_000 } }),
         json!({ "bandwidth": { "bytes_per_second": 1 } }),
         json!({ "corrupt": { "share_ppm": 1_000_000 } }),
+        json!({ "duplicate": { "share_ppm": 1_000_000 } }),
+        json!({ "connect": { "drop": {} } }),
+        json!({ "mtu": { "bytes": 1280 } }),
     ];
     for kind in kinds {
         in_two_namespaces(move |far| {

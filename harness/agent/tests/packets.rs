@@ -331,3 +331,115 @@ fn a_datagram_of_many_fragments_is_hurt_as_one() {
         });
     }
 }
+
+/// How often each number below `count` arrived.
+fn arrivals(heard: &[u32], count: usize) -> Vec<usize> {
+    let mut arrivals = vec![0; count];
+    for number in heard {
+        arrivals[*number as usize] += 1;
+    }
+    arrivals
+}
+
+#[test]
+fn duplication_loses_nothing_and_lets_its_share_arrive_twice() {
+    each_way(|far, address, direction| {
+        let (mut agent, path) = (Agent::start(), Path::new(far, address, direction));
+        let kind = json!({ "duplicate": { "share_ppm": 200_000, "seed": 4 } });
+        let (heard, dose) = path.through(&mut agent, &kind, 2_000);
+        let arrivals = arrivals(&heard, 2_000);
+        let twice = arrivals.iter().filter(|times| **times == 2).count() as u64;
+        assert!(arrivals.iter().all(|times| [1, 2].contains(times)), "{direction} {address}");
+        assert_eq!((dose.duplicated, dose.lost), (twice, 0), "{direction} {address}: {dose:?}");
+        // 400, with a standard deviation of 18.
+        assert!((328..472).contains(&twice), "{twice}");
+    });
+}
+
+#[test]
+fn a_bulk_of_which_every_packet_is_doubled_arrives_whole() {
+    for (address, direction) in [(FAR, "out"), (FAR_6, "in"), (FAR, "both"), (FAR_6, "both")] {
+        in_two_namespaces(move |far| {
+            let mut agent = Agent::start();
+            agent.apply(&fault(&json!({ "duplicate": { "share_ppm": 1_000_000 } }), &[address], &[], direction));
+            bulk_arrives_whole(far, address, BULK);
+            let dose = agent.revert("f").dose.unwrap();
+            assert!(dose.duplicated > 0 && dose.duplicated == dose.judged && dose.judged == dose.packets, "{dose:?}");
+            assert_eq!((dose.connections, dose.dropped_by_queue, &dose.trouble), (Some(1), 0, &None));
+            bulk_arrives_whole(far, address, BULK / 16);
+            assert_eq!(tables(), []);
+        });
+    }
+}
+
+#[test]
+fn a_copy_is_not_copied_again_whatever_faults_it_meets() {
+    for (first, second, direction) in
+        [("twice", "late", "both"), ("late", "twice", "both"), ("twice", "thrice", "out"), ("twice", "late", "in")]
+    {
+        in_two_namespaces(move |far| {
+            let (mut agent, path) = (Agent::start(), Path::new(far, FAR, if direction == "in" { "in" } else { "out" }));
+            for name in [first, second] {
+                let duplicate = json!({ "duplicate": { "share_ppm": 1_000_000 } });
+                let mut fault = fault(&if name == "late" { support::latency(20) } else { duplicate }, &[FAR], &[], direction);
+                fault["name"] = json!(name);
+                agent.apply(&fault);
+            }
+            path.send(7);
+            let copies = if second == "thrice" { 3 } else { 2 };
+            for _ in 0..copies {
+                assert_eq!(path.receive(), Some(7), "{first} {second} {direction}");
+            }
+            bulk_arrives_whole(far, FAR, BULK / 16);
+            for name in [first, second] {
+                let dose = agent.revert(name).dose.unwrap();
+                assert_eq!((dose.dropped_by_queue, dose.lost, &dose.trouble), (0, 0, &None));
+            }
+            path.send(END);
+            assert_eq!(path.receive(), Some(END), "no copy more: {first} {second} {direction}");
+        });
+    }
+}
+
+#[test]
+fn duplication_reaches_loopback() {
+    in_two_namespaces(|_| {
+        let mut agent = Agent::start();
+        let [here, there] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        here.connect(there.local_addr().unwrap()).unwrap();
+        there.set_read_timeout(Some(PATIENCE)).unwrap();
+        agent.apply(&fault(&json!({ "duplicate": { "share_ppm": 1_000_000 } }), &["127.0.0.1"], &[], "out"));
+        here.send(b"twice").unwrap();
+        assert_eq!([(); 2].map(|()| there.recv(&mut [0; 8]).unwrap()), [5, 5]);
+        agent.revert("f");
+        here.send(b"once").unwrap();
+        assert_eq!(there.recv(&mut [0; 8]).unwrap(), 4);
+    });
+}
+
+#[test]
+fn a_broadcast_that_comes_in_is_not_copied() {
+    in_two_namespaces(|far| {
+        let (mut agent, path) = (Agent::start(), Path::new(far, FAR, "in"));
+        let here = UdpSocket::bind("0.0.0.0:0").unwrap();
+        here.set_read_timeout(Some(PATIENCE)).unwrap();
+        let port = here.local_addr().unwrap().port();
+        let there = far.errand(|| UdpSocket::bind((FAR, 0)).unwrap());
+        there.set_broadcast(true).unwrap();
+        agent.apply(&fault(&json!({ "duplicate": { "share_ppm": 1_000_000 } }), &[FAR], &[], "both"));
+        there.send_to(b"to all", ("10.77.0.255", port)).unwrap();
+        assert_eq!(here.recv(&mut [0; 8]).unwrap(), 6);
+        there.send_to(b"to one", (NEAR, port)).unwrap();
+        // Had the first been copied, it would have come a second time before these.
+        let heard = [(); 2].map(|()| {
+            let mut words = [0; 8];
+            let length = here.recv(&mut words).unwrap();
+            String::from_utf8_lossy(&words[..length]).into_owned()
+        });
+        assert_eq!(heard, ["to one", "to one"]);
+        let dose = agent.revert("f").dose.unwrap();
+        assert_eq!((dose.packets, dose.duplicated), (1, 1), "{dose:?}");
+        path.send(END);
+        assert_eq!(path.receive(), Some(END));
+    });
+}

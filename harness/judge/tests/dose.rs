@@ -7,7 +7,7 @@ use common::{Behaviour, Story, at, evidence, span};
 use shakedown_judge::judge;
 use shakedown_model::{
     evidence::{Evidence, VariantEvidence},
-    fault::{Action, Bandwidth, Corrupt, Loss, Reorder},
+    fault::{Action, Bandwidth, Connect, Corrupt, Duplicate, Loss, Reorder},
     units::{Percent, Throughput},
     verdict::Verdict,
 };
@@ -76,6 +76,7 @@ fn a_share_of_packets_far_from_the_one_asked_is_inconclusive() {
         Action::Loss(Loss { share, burst: 1 }),
         Action::Reorder(Reorder { share, delay: span("20ms") }),
         Action::Corrupt(Corrupt { share }),
+        Action::Duplicate(Duplicate { share }),
     ];
     for kind in kinds {
         let hit = |packets: f64, percent: f64| figures(kind.clone(), &[("packets", packets), ("share_percent", percent)]);
@@ -97,4 +98,12 @@ fn a_line_that_was_never_narrow_is_inconclusive() {
     check(&line(&[("delay_p99_ms", 12.0), ("lost", 3.0)]), "dose", Verdict::Pass, "took hold");
     check(&line(&[("saturated_ms", 0.0)]), "dose", Verdict::Inconclusive, "never narrow");
     check(&line(&[("saturated_ms", 800.0)]), "dose", Verdict::Pass, "took hold");
+}
+
+#[test]
+fn a_delayed_connection_attempt_must_be_as_late_as_was_asked_and_a_dropped_one_only_gone() {
+    let connect = |delay, known: &[(&str, f64)]| figures(Action::Connect(Connect { delay }), known);
+    check(&connect(Some(span("1s")), &[("delay_ms", 1_001.0)]), "dose", Verdict::Pass, "took hold");
+    check(&connect(Some(span("1s")), &[("delay_ms", 200.0)]), "dose", Verdict::Inconclusive, "too far off");
+    check(&connect(None, &[]), "dose", Verdict::Pass, "took hold");
 }

@@ -96,6 +96,12 @@ pub enum Action {
     Reorder(Reorder),
     /// A share of the edge's packets arrives with a bit flipped.
     Corrupt(Corrupt),
+    /// A share of the edge's packets arrives twice.
+    Duplicate(Duplicate),
+    /// New TCP connections of the edge are hurt, open ones are not.
+    Connect(Connect),
+    /// Packets of the edge that are too large vanish.
+    Mtu(Mtu),
     /// The edge carries no more than so many bytes a second.
     Bandwidth(Bandwidth),
     /// Traffic of the edge is dropped silently.
@@ -122,6 +128,9 @@ impl Action {
             Action::Loss(_) => "loss",
             Action::Reorder(_) => "reorder",
             Action::Corrupt(_) => "corrupt",
+            Action::Duplicate(_) => "duplicate",
+            Action::Connect(_) => "connect",
+            Action::Mtu(_) => "mtu",
             Action::Bandwidth(_) => "bandwidth",
             Action::Partition => "partition",
             Action::Reset => "reset",
@@ -141,12 +150,24 @@ impl Action {
         let millis = |span: Span| span.0.as_secs_f64() * 1e3;
         let percent = |share: Percent| share.0 * 100.0;
         let asked: &[(&str, f64)] = match self {
-            Action::Pause | Action::Kill | Action::Restart | Action::Partition | Action::Reset => &[],
+            Action::Pause
+            | Action::Kill
+            | Action::Restart
+            | Action::Partition
+            | Action::Reset
+            | Action::Connect(Connect { delay: None }) => &[],
             Action::Term(term) => &[("grace_ms", millis(term.grace))],
-            Action::Latency(latency) => &[("delay_ms", millis(latency.delay)), ("jitter_ms", millis(latency.jitter))],
+            Action::Latency(latency) => &[
+                ("delay_ms", millis(latency.delay)),
+                ("jitter_ms", millis(latency.jitter)),
+                ("correlation_percent", percent(latency.correlation)),
+            ],
             Action::Loss(loss) => &[("share_percent", percent(loss.share)), ("burst_packets", f64::from(loss.burst))],
             Action::Reorder(reorder) => &[("share_percent", percent(reorder.share)), ("delay_ms", millis(reorder.delay))],
             Action::Corrupt(corrupt) => &[("share_percent", percent(corrupt.share))],
+            Action::Duplicate(duplicate) => &[("share_percent", percent(duplicate.share))],
+            Action::Connect(Connect { delay: Some(delay) }) => &[("delay_ms", millis(*delay))],
+            Action::Mtu(mtu) => &[("size_bytes", mtu.size.0 as f64)],
             Action::Bandwidth(bandwidth) => &[("bytes_per_second", bandwidth.rate.0 as f64)],
             Action::Slicer(slicer) => &[("size_bytes", slicer.size.0 as f64), ("delay_ms", millis(slicer.delay))],
             Action::LimitData(limit) => &[("limit_bytes", limit.bytes.0 as f64)],
@@ -188,6 +209,27 @@ pub struct Corrupt {
     pub share: Percent,
 }
 
+/// Packets that come twice.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Duplicate {
+    /// Of the packets.
+    pub share: Percent,
+}
+
+/// New connections that are hurt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Connect {
+    /// How long each attempt is held; `None`: it vanishes.
+    pub delay: Option<Span>,
+}
+
+/// A path that carries small packets only, and does not say so (a black hole, RFC 2923).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mtu {
+    /// The largest packet that passes, from its IP header on.
+    pub size: Bytes,
+}
+
 /// A narrow line.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bandwidth {
@@ -223,20 +265,26 @@ pub struct SlowClose {
 pub struct Latency {
     /// Mean.
     pub delay: Span,
-    /// Half width (uniform) or standard deviation (normal).
+    /// Half width (uniform) or standard deviation (the others).
     pub jitter: Span,
     /// Shape of the jitter.
     pub distribution: Distribution,
+    /// How far a delay follows the one before it.
+    pub correlation: Percent,
 }
 
 /// Shape of a jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Distribution {
     /// `delay ± jitter`, flat.
     Uniform,
     /// Gaussian, cut at zero.
     Normal,
+    /// A long tail: most delays are a little below the mean, few far above it.
+    Pareto,
+    /// A quarter normal, three quarters Pareto.
+    ParetoNormal,
 }
 
 /// What a fault really did.

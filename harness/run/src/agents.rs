@@ -117,7 +117,7 @@ pub(crate) fn figures(dose: &Dose) -> Vec<(&'static str, f64)> {
     if let Some(p99) = dose.p99_delay_us {
         figures.push(("delay_p99_ms", p99 as f64 / 1e3));
     }
-    let counts = [("lost", dose.lost), ("reordered", dose.reordered), ("corrupted", dose.corrupted)];
+    let counts = [("lost", dose.lost), ("reordered", dose.reordered), ("corrupted", dose.corrupted), ("duplicated", dose.duplicated)];
     figures.extend(counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count as f64)));
     if dose.dropped_by_queue > 0 {
         figures.push(("lost_by_queue", dose.dropped_by_queue as f64));

@@ -163,6 +163,9 @@ fn edge_link<'a>(side: &'a Side, edge: &Edge) -> Result<&'a shakedown_link::Link
 fn apply_link(side: &Side, planned: Planned<'_>, edge: &Edge, action: &Action, seed: u64) -> Result<UnixNanos, String> {
     let link = edge_link(side, edge)?;
     link.set(match action {
+        Action::Latency(latency) if latency.correlation.0 > 0.0 => {
+            return Err("correlated delays are done to packets, and processes have none of their own: use `--runtime docker`".to_owned());
+        }
         Action::Latency(latency) => Behaviour::Latency {
             delay: latency.delay.0,
             jitter: latency.jitter.0,
@@ -175,7 +178,7 @@ fn apply_link(side: &Side, planned: Planned<'_>, edge: &Edge, action: &Action, s
         Action::Slicer(slicer) => Behaviour::Slicer { size: usize::try_from(slicer.size.0).unwrap_or(usize::MAX), delay: slicer.delay.0 },
         Action::LimitData(limit) => Behaviour::LimitData { bytes: limit.bytes.0 },
         Action::SlowClose(close) => Behaviour::SlowClose { delay: close.delay.0 },
-        Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) => {
+        Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Duplicate(_) | Action::Connect(_) | Action::Mtu(_) => {
             return Err(format!("{} is done to packets, and processes have none of their own: use `--runtime docker`", action.kind()));
         }
         other => return Err(format!("{} is not done to an edge", other.kind())),
@@ -246,7 +249,10 @@ fn packet_kind(action: &Action, seed: u64) -> Result<wire::Kind, String> {
             distribution: match latency.distribution {
                 Distribution::Uniform => wire::Distribution::Uniform,
                 Distribution::Normal => wire::Distribution::Normal,
+                Distribution::Pareto => wire::Distribution::Pareto,
+                Distribution::ParetoNormal => wire::Distribution::Paretonormal,
             },
+            correlation_ppm: (latency.correlation.0 * 1e6).round() as u32,
             seed,
         })),
         Action::Loss(loss) => {
@@ -258,6 +264,12 @@ fn packet_kind(action: &Action, seed: u64) -> Result<wire::Kind, String> {
             seed,
         })),
         Action::Corrupt(corrupt) => Ok(wire::Kind::Corrupt(wire::Corrupt { share_ppm: parts_per_million(corrupt.share), seed })),
+        Action::Duplicate(duplicate) => Ok(wire::Kind::Duplicate(wire::Duplicate { share_ppm: parts_per_million(duplicate.share), seed })),
+        Action::Connect(connect) => Ok(wire::Kind::Connect(match connect.delay {
+            None => wire::Connect::Drop {},
+            Some(delay) => wire::Connect::DelayUs(delay.0.as_micros() as u64),
+        })),
+        Action::Mtu(mtu) => Ok(wire::Kind::Mtu(wire::Mtu { bytes: u32::try_from(mtu.size.0).unwrap_or(u32::MAX) })),
         Action::Bandwidth(bandwidth) => {
             Ok(wire::Kind::Bandwidth(wire::Bandwidth { bytes_per_second: bandwidth.rate.0, queue_us: LINE_QUEUE_US }))
         }
@@ -276,7 +288,9 @@ fn parts_per_million(share: Percent) -> u32 {
 /// buffer. A partition cuts both ways, and a narrow or bad line is so in either direction. A reset answers what the caller sends, so that the caller hears of it first.
 fn packet_direction(action: &Action) -> wire::Direction {
     match action {
-        Action::Partition | Action::Loss(_) | Action::Corrupt(_) | Action::Bandwidth(_) => wire::Direction::Both,
+        Action::Partition | Action::Loss(_) | Action::Corrupt(_) | Action::Duplicate(_) | Action::Mtu(_) | Action::Bandwidth(_) => {
+            wire::Direction::Both
+        }
         Action::Latency(_) | Action::Reorder(_) => wire::Direction::In,
         _ => wire::Direction::Out,
     }
@@ -289,6 +303,9 @@ fn hit(kind: &str, dose: &wire::Dose) -> (u64, Option<u64>) {
         "loss" => (dose.lost, Some(dose.lost)),
         "corrupt" => (dose.corrupted, Some(dose.corrupted)),
         "reorder" => (dose.reordered, Some(dose.delayed + dose.held + dose.released_early)),
+        "duplicate" => (dose.duplicated, Some(dose.duplicated)),
+        "connect" => (dose.lost + dose.delayed, None),
+        "mtu" => (dose.lost, None),
         _ => (dose.packets, None),
     }
 }

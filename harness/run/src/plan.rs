@@ -187,17 +187,26 @@ pub fn mechanism(action: &Action, runtime: RuntimeKind) -> &'static str {
         (Action::Kill, RuntimeKind::Process) => "SIGKILL to the process group, start at the end",
         (Action::Restart, RuntimeKind::Docker) => "engine kill (SIGKILL) and start",
         (Action::Restart, RuntimeKind::Process) => "SIGKILL to the process group and start",
-        (Action::Latency(_) | Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Bandwidth(_), RuntimeKind::Docker) => {
-            "packets: NFQUEUE in the caller's network namespace"
-        }
+        (
+            Action::Latency(_)
+            | Action::Loss(_)
+            | Action::Reorder(_)
+            | Action::Corrupt(_)
+            | Action::Duplicate(_)
+            | Action::Connect(_)
+            | Action::Mtu(_)
+            | Action::Bandwidth(_),
+            RuntimeKind::Docker,
+        ) => "packets: NFQUEUE in the caller's network namespace",
         (Action::Partition, RuntimeKind::Docker) => "packets: nftables drop in the caller's network namespace",
         (Action::Reset, RuntimeKind::Docker) => "packets: nftables reject with TCP reset in the caller's network namespace",
         (Action::Slicer(_) | Action::LimitData(_) | Action::SlowClose(_), RuntimeKind::Docker) => {
             "none: needs a relay on the edge, which only processes have (inconclusive)"
         }
-        (Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_), RuntimeKind::Process) => {
-            "none: needs packets, which only containers have (inconclusive)"
-        }
+        (
+            Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Duplicate(_) | Action::Connect(_) | Action::Mtu(_),
+            RuntimeKind::Process,
+        ) => "none: needs packets, which only containers have (inconclusive)",
         (
             Action::Latency(_)
             | Action::Bandwidth(_)

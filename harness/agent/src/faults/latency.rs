@@ -10,10 +10,15 @@
 //! and a copy has no owner. So outgoing TCP is relayed: a copy, known by a bit of its mark, is held, and the original
 //! goes to a second queue that swallows it at once, unseen by the sender.
 //!
-//! How it can mislead: copies are not tracked by conntrack, so that a service whose own firewall or NAT inside its
-//! namespace depends on connection state may lose connections that begin during the fault; direction `in` leaves
-//! conntrack alone and delays connecting and answers just as much. Where the kernel cannot copy, bulk senders are slowed
-//! as told above, and the mechanism says so.
+//! How it can mislead: a jitter with a long tail (`pareto`, `paretonormal`) and a correlated one take many draws to show
+//! their mean, and a flow draws at most once per two to seven jitters: where an experiment holds n draws, the mean of its
+//! delays is known to jitter * sqrt((1 + r) / (1 - r) / n), so that few connections over a short time at r = 0.9 may see
+//! only a slow spell, or none. `mean_delay_us` says which it was. Correlation is by draw and not by time.
+//!
+//! Copies are not tracked by conntrack, so that a service whose own firewall or NAT inside its namespace depends on
+//! connection state may lose connections that begin during the fault; direction `in` leaves conntrack alone and delays
+//! connecting and answers just as much. Where the kernel cannot copy, bulk senders are slowed as told above, and the
+//! mechanism says so.
 
 use super::{Fault, Plan, Recipe, Relay, Site, queue_lacks, queue_mechanism};
 use crate::kernel::Treatment;

@@ -5,9 +5,12 @@
 //! back a remembered value, so that any number of them may overlap; delays add up.
 
 mod bandwidth;
+mod connect;
 mod corrupt;
+mod duplicate;
 mod latency;
 mod loss;
+mod mtu;
 mod partition;
 mod reorder;
 mod reset;
@@ -38,6 +41,9 @@ impl Kind {
             Self::Reorder(reorder) => reorder,
             Self::Bandwidth(bandwidth) => bandwidth,
             Self::Corrupt(corrupt) => corrupt,
+            Self::Connect(connect) => connect,
+            Self::Mtu(mtu) => mtu,
+            Self::Duplicate(duplicate) => duplicate,
         }
     }
 }
@@ -84,6 +90,8 @@ struct Recipe<'a> {
     relay: Option<QueuePower>,
     /// The protocols that it touches when no port is named; empty for all of IP.
     protocols: &'a [Protocol],
+    /// What is said before all else, whatever the protocol and the port.
+    first: &'a [Sentence],
     sentence: &'a dyn Fn(Hook) -> Sentence,
 }
 
@@ -91,10 +99,9 @@ impl Recipe<'_> {
     /// Everything that meets the fault goes to one queue. `relay`: the packets may stay there for a while, so that
     /// outgoing TCP is relayed where that is possible.
     fn queue(treatment: Treatment, relay: Relay, spec: &FaultSpec, site: &Site) -> Plan {
-        let power = site.powers.queue.unwrap_or(QueuePower::NftQueue);
-        let sentence = Sentence::Queue { number: site.queue, power };
-        let relay = (relay == Relay::IfPossible && site.powers.copy).then_some(power);
-        Recipe { treatment: Some(treatment), relay, protocols: &[], sentence: &|_| sentence }.plan(spec, site)
+        let sentence = queue_sentence(site);
+        let relay = site.powers.queue.filter(|_| relay == Relay::IfPossible && site.powers.copy);
+        Recipe { treatment: Some(treatment), relay, protocols: &[], first: &[], sentence: &|_| sentence }.plan(spec, site)
     }
 
     fn plan(self, spec: &FaultSpec, site: &Site) -> Plan {
@@ -126,6 +133,7 @@ impl Recipe<'_> {
         if table.id.family == Family::Ip6 && table.ports.is_empty() && self.protocols.is_empty() {
             rules.push(rule(None, PortMatch::Any, Sentence::SpareNeighbourDiscovery));
         }
+        rules.extend(self.first.iter().map(|sentence| rule(None, PortMatch::Any, *sentence)));
         rules.extend(narrow.iter().map(|protocol| rule(Some(*protocol), ports, Sentence::Remember)));
         if let Some(power) = self.relay.filter(|_| hook == Hook::Output) {
             let number = site.queue + 1;
@@ -179,6 +187,11 @@ fn addresses(spec: &FaultSpec, family: Family) -> Vec<IpAddr> {
 enum Relay {
     Never,
     IfPossible,
+}
+
+/// The way to the fault's queue.
+fn queue_sentence(site: &Site) -> Sentence {
+    Sentence::Queue { number: site.queue, power: site.powers.queue.unwrap_or(QueuePower::NftQueue) }
 }
 
 /// What faults by a queue cannot do without.

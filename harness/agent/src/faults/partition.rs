@@ -34,6 +34,7 @@ impl Fault for Partition {
             Some(power) if hook == Hook::Output => Sentence::Queue { number: site.queue, power },
             _ => Sentence::Drop,
         };
-        Recipe { treatment: queue.map(|_| Treatment::Swallow), relay: None, protocols: &[], sentence: &sentence }.plan(spec, site)
+        Recipe { treatment: queue.map(|_| Treatment::Swallow), relay: None, protocols: &[], first: &[], sentence: &sentence }
+            .plan(spec, site)
     }
 }

@@ -27,6 +27,6 @@ impl Fault for Reset {
     }
 
     fn plan(&self, spec: &FaultSpec, site: &Site) -> Plan {
-        Recipe { treatment: None, relay: None, protocols: &[Protocol::Tcp], sentence: &|_| Sentence::Reset }.plan(spec, site)
+        Recipe { treatment: None, relay: None, protocols: &[Protocol::Tcp], first: &[], sentence: &|_| Sentence::Reset }.plan(spec, site)
     }
 }

@@ -7,8 +7,11 @@
 
 pub(crate) mod corrupt;
 pub(crate) mod delay;
+mod deviation;
+pub(crate) mod duplicate;
 mod flow;
 pub(crate) mod loss;
+pub(crate) mod mtu;
 mod random;
 pub(crate) mod rate;
 pub(crate) mod reorder;
@@ -35,6 +38,8 @@ pub(crate) struct Packet<'a> {
     pub(crate) head: &'a [u8],
     /// How long the packet is as a whole, segments yet to be cut included.
     pub(crate) length: u32,
+    /// What the kernel and others have written on it: `skb->mark`.
+    pub(crate) mark: u32,
 }
 
 /// A packet, and what a decision may know besides.
@@ -55,6 +60,8 @@ pub(crate) enum Fate {
     Lose,
     /// It goes on now with one bit turned over, which is the first of its IP header if this is 0.
     Flip { bit: usize },
+    /// It goes on now, and a copy before it.
+    Duplicate,
 }
 
 /// Holds the numbers of packets until they are due.
@@ -83,6 +90,7 @@ pub(crate) struct Tally {
     /// Held while a later packet of the same flow went by.
     pub(crate) reordered: u64,
     pub(crate) corrupted: u64,
+    pub(crate) duplicated: u64,
 }
 
 impl Line {
@@ -105,6 +113,10 @@ impl Line {
             Fate::Pass => self.overtaking.passes(flow, order),
             Fate::Flip { .. } => {
                 self.tally.corrupted += 1;
+                self.overtaking.passes(flow, order);
+            }
+            Fate::Duplicate => {
+                self.tally.duplicated += 1;
                 self.overtaking.passes(flow, order);
             }
         }
@@ -212,7 +224,7 @@ mod samples {
     }
 
     pub(super) fn packet(id: u32, hook: Hook, head: &[u8]) -> Packet<'_> {
-        Packet { id, hook, head, length: head.len() as u32 }
+        Packet { id, hook, head, length: head.len() as u32, mark: 0 }
     }
 
     /// Sends `count` outgoing packets of one flow, `gap` apart, and returns what became of each.
@@ -266,7 +278,8 @@ mod tests {
 
     #[test]
     fn every_fate_is_counted() {
-        let found = tally(&[(1, HOLD), (1, Fate::Flip { bit: 1 }), (1, Fate::Lose), (1, Fate::Lose), (1, Fate::Pass)]);
-        assert_eq!(found, Tally { judged: 5, lost: 2, reordered: 1, corrupted: 1 });
+        let found =
+            tally(&[(1, HOLD), (1, Fate::Flip { bit: 1 }), (1, Fate::Lose), (1, Fate::Lose), (1, Fate::Pass), (2, Fate::Duplicate)]);
+        assert_eq!(found, Tally { judged: 6, lost: 2, reordered: 1, corrupted: 1, duplicated: 1 });
     }
 }

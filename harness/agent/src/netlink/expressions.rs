@@ -3,17 +3,21 @@
 //! Expressions work on registers; the row ends at the first that does not match.
 
 use super::Attributes;
+use super::marks::{CHOSEN, COPIED, TWIN};
 #[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
-use super::ruleset::{ADDRESSES, CONNECTIONS, DOSE, PORTS, address_registers};
+use super::ruleset::{ADDRESSES, CONNECTIONS, COPIES, DOSE, PORTS, address_registers};
 use crate::kernel::{Family, Hook, PortMatch, Protocol, Rule, Sentence};
 use crate::wire::QueuePower;
 
 /// ICMPv6 types of neighbour discovery: router solicitation to redirect.
 const NEIGHBOUR_DISCOVERY: (u8, u8) = (133, 137);
-/// The bit of a packet's mark that says that it is a copy. Other bits are left as they are, and marks do not leave the
-/// network namespace.
-const COPIED: u32 = 1 << 27;
+/// TCP's flags (RFC 9293).
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+/// `PACKET_HOST` is 0: what is above it is for others too.
+const NOT_FOR_US_ALONE: u8 = 1;
 
 /// Writes the expressions of a rule.
 pub(super) struct Expressions<'a, 'b> {
@@ -31,7 +35,8 @@ impl Expressions<'_, '_> {
             self.lookup(PORTS);
         }
         if rule.sentence == Sentence::Reset {
-            self.is_no_reset();
+            // A reset must pass: the one that `reject` sends may meet this very rule.
+            self.has_flags(RST, 0);
         }
     }
 
@@ -39,24 +44,30 @@ impl Expressions<'_, '_> {
         match rule.protocol {
             None => {}
             Some(Protocol::Tcp) => self.protocol(IPPROTO_TCP),
+            Some(Protocol::TcpSyn) => {
+                self.protocol(IPPROTO_TCP);
+                self.has_flags(SYN | ACK, SYN);
+            }
             Some(Protocol::Udp) => self.protocol(IPPROTO_UDP),
         }
     }
 
     pub(super) fn sentence(&mut self, rule: &Rule) {
-        match rule.sentence {
-            Sentence::SpareNeighbourDiscovery => return,
-            Sentence::Remember => return self.remember(rule.hook),
-            Sentence::Relay { number, power } => return self.relay(rule.hook, number, power),
-            Sentence::Drop | Sentence::Reset | Sentence::Queue { .. } => self.count(),
+        if matches!(rule.sentence, Sentence::Drop | Sentence::Reset | Sentence::Queue { .. }) {
+            self.count(DOSE);
         }
         match rule.sentence {
+            Sentence::SpareNeighbourDiscovery => {}
+            Sentence::Remember => self.remember(rule.hook),
             Sentence::Drop => self.verdict(NF_DROP),
             Sentence::Reset => self.push("reject", |body| {
                 body.u32(NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST);
             }),
+            Sentence::Relay { number, power } => self.relay(number, power),
+            Sentence::PassCopies => self.pass_copies(),
+            Sentence::PassBroadcasts => self.pass_broadcasts(),
+            Sentence::Duplicate => self.duplicate(),
             Sentence::Queue { number, power } => self.queue(number, power),
-            Sentence::SpareNeighbourDiscovery | Sentence::Remember | Sentence::Relay { .. } => {}
         }
     }
 
@@ -135,11 +146,11 @@ impl Expressions<'_, '_> {
         self.compare(NFT_CMP_EQ, &[protocol]);
     }
 
-    /// The flags of TCP stand at 13; RST is 4. A reset must pass: the one that `reject` sends may meet this very rule.
-    fn is_no_reset(&mut self) {
+    /// Goes on if these flags of TCP, which stand at 13, have this value.
+    fn has_flags(&mut self, flags: u8, value: u8) {
         self.load(0, NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1);
-        self.twiddle(&[4], &[0]);
-        self.compare(NFT_CMP_EQ, &[0]);
+        self.twiddle(&[flags], &[0]);
+        self.compare(NFT_CMP_EQ, &[value]);
     }
 
     pub(super) fn spare_neighbour_discovery(&mut self) {
@@ -163,28 +174,62 @@ impl Expressions<'_, '_> {
         });
     }
 
-    /// In nft's language: `meta mark & COPIED == 0 meta mark set mark | COPIED dup to ip daddr queue to N bypass`.
-    /// A mark is in host order.
-    fn relay(&mut self, hook: Hook, number: u16, power: QueuePower) {
-        let (bit, nothing) = (COPIED.to_ne_bytes(), [0; 4]);
+    /// In nft's language: `meta mark & (COPIED | TWIN) == 0 meta mark set mark | COPIED dup to ip daddr queue to N bypass`.
+    fn relay(&mut self, number: u16, power: QueuePower) {
+        self.is_marked(COPIED | TWIN, 0);
+        self.mark(COPIED, COPIED);
+        self.copy();
+        self.queue(number, power);
+    }
+
+    fn pass_copies(&mut self) {
+        self.is_marked(TWIN, TWIN);
+        self.count(COPIES);
+        self.verdict(NF_ACCEPT);
+    }
+
+    fn pass_broadcasts(&mut self) {
+        self.load_meta(NFT_META_PKTTYPE);
+        self.compare(NFT_CMP_GTE, &[NOT_FOR_US_ALONE]);
+        self.verdict(NF_ACCEPT);
+    }
+
+    /// `meta mark & CHOSEN == CHOSEN meta mark set mark & ~CHOSEN | TWIN dup to ip daddr meta mark set mark & ~TWIN accept`
+    fn duplicate(&mut self) {
+        self.is_marked(CHOSEN, CHOSEN);
+        self.mark(CHOSEN | TWIN, TWIN);
+        self.copy();
+        self.mark(TWIN, 0);
+        self.verdict(NF_ACCEPT);
+    }
+
+    /// Goes on if these bits of the mark, which is in host order, have this value.
+    fn is_marked(&mut self, bits: u32, value: u32) {
         self.load_meta(NFT_META_MARK);
-        self.twiddle(&bit, &nothing);
-        self.compare(NFT_CMP_EQ, &nothing);
+        self.twiddle(&bits.to_ne_bytes(), &[0; 4]);
+        self.compare(NFT_CMP_EQ, &value.to_ne_bytes());
+    }
+
+    /// Gives these bits of the mark this value.
+    fn mark(&mut self, bits: u32, value: u32) {
         self.load_meta(NFT_META_MARK);
-        self.twiddle(&(!COPIED).to_ne_bytes(), &bit);
+        self.twiddle(&(!bits).to_ne_bytes(), &value.to_ne_bytes());
         self.push("meta", |body| {
             body.u32(NFTA_META_SREG, NFT_REG32_00);
             body.u32(NFTA_META_KEY, NFT_META_MARK);
         });
-        self.load_far_address(hook);
-        self.push("dup", |body| body.u32(NFTA_DUP_SREG_ADDR, NFT_REG32_00));
-        self.queue(number, power);
     }
 
-    fn count(&mut self) {
+    /// Sends a copy towards the packet's own destination: the far end, or an address of ours.
+    fn copy(&mut self) {
+        self.load_far_address(Hook::Output);
+        self.push("dup", |body| body.u32(NFTA_DUP_SREG_ADDR, NFT_REG32_00));
+    }
+
+    fn count(&mut self, counter: &str) {
         self.push("objref", |body| {
             body.u32(NFTA_OBJREF_IMM_TYPE, NFT_OBJECT_COUNTER);
-            body.string(NFTA_OBJREF_IMM_NAME, DOSE);
+            body.string(NFTA_OBJREF_IMM_NAME, counter);
         });
     }
 

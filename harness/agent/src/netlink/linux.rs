@@ -138,12 +138,13 @@ impl Kernel for Linux {
 
     fn dose(&mut self, tables: &[TableId], queue: Option<u16>) -> Result<Dose, KernelError> {
         let mut dose = Dose::default();
-        let mut connections = 0;
+        let (mut connections, mut copies) = (0, 0);
         for table in tables {
-            let (count, met) = self.nftables()?.counted(table).map_err(refused("read", table))?;
+            let count = self.nftables()?.counted(table).map_err(refused("read", table))?;
             dose.packets += count.packets;
             dose.bytes += count.bytes;
-            connections += met;
+            connections += count.connections;
+            copies += count.copies;
         }
         dose.connections = Some(connections);
         let measured = queue.and_then(|number| {
@@ -160,6 +161,8 @@ impl Kernel for Linux {
             dose.lost = measured.tally.lost;
             dose.reordered = measured.tally.reordered;
             dose.corrupted = measured.tally.corrupted;
+            // The copies of other faults come by too, and on loopback each comes by twice.
+            dose.duplicated = measured.tally.duplicated.min(copies);
             dose.dropped_by_queue = measured.overflow;
             dose.trouble = measured.trouble;
         }

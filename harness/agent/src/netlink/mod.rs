@@ -10,6 +10,7 @@
 
 mod expressions;
 pub(crate) mod linux;
+mod marks;
 pub(crate) mod nfqueue;
 pub(crate) mod nftables;
 mod numbers;

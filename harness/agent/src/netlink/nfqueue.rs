@@ -5,12 +5,13 @@
 //! `bypass`, lets later packets pass.
 //!
 //! Source: `net/netfilter/nfnetlink_queue.c`. Where we look only at heads, checksums and segmentation are left to later
-//! (`NFQA_CFG_F_GSO`), so that a large send stays one packet. Where we copy the whole, the kernel does both before it
-//! asks us: `__nfqnl_enqueue_packet` cuts the segments, `nfqnl_build_packet_message` calls `skb_checksum_help`.
+//! (`NFQA_CFG_F_GSO`), so that a large send stays one packet. Where we copy the whole or ask for segments, the kernel does
+//! both before it asks us: `__nfqnl_enqueue_packet` cuts the segments, `nfqnl_build_packet_message` calls `skb_checksum_help`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::marks::CHOSEN;
 #[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::sys::{self, Inbox};
@@ -40,6 +41,8 @@ const DATAGRAM_BYTES: usize = 64 * 1024;
 pub(crate) enum Copying {
     /// The first 128 bytes of what the sender sent, which may be many segments.
     Head,
+    /// The first 128 bytes of every segment.
+    HeadOfSegment,
     /// Every byte of every segment, up to 65531, with its checksum.
     Whole,
 }
@@ -52,6 +55,10 @@ pub(crate) enum Verdict {
     /// It goes on with these bytes instead of its own, and is sent, or checked on arrival, as they are: the kernel
     /// (`nfqnl_mangle`) forgets what it knew of the checksum.
     Replace(Vec<u8>),
+    /// It goes through its chain again, with a bit added to its mark by which a rule knows that it is to be copied.
+    Duplicate {
+        mark: u32,
+    },
 }
 
 /// A bound queue.
@@ -68,6 +75,7 @@ impl Queue {
     pub(crate) fn bind(number: u16, copying: Copying) -> io::Result<Self> {
         let (copy_bytes, slot_bytes, flags) = match copying {
             Copying::Head => (HEAD_BYTES, HEAD_SLOT_BYTES, NFQA_CFG_F_GSO),
+            Copying::HeadOfSegment => (HEAD_BYTES, HEAD_SLOT_BYTES, 0),
             Copying::Whole => (WHOLE_BYTES, WHOLE_SLOT_BYTES, 0),
         };
         let socket = Socket::open()?;
@@ -109,10 +117,11 @@ impl Queue {
 
     /// Notes a verdict; it is said with others by [`Queue::flush`], or when enough have come together.
     pub(crate) fn judge(&mut self, id: u32, verdict: Verdict) -> io::Result<()> {
-        let (code, bytes) = match verdict {
-            Verdict::Accept => (NF_ACCEPT, None),
-            Verdict::Drop => (NF_DROP, None),
-            Verdict::Replace(bytes) => (NF_ACCEPT, Some(bytes)),
+        let (code, bytes, mark) = match verdict {
+            Verdict::Accept => (NF_ACCEPT, None, None),
+            Verdict::Drop => (NF_DROP, None, None),
+            Verdict::Replace(bytes) => (NF_ACCEPT, Some(bytes), None),
+            Verdict::Duplicate { mark } => (NF_REPEAT, None, Some(mark | CHOSEN)),
         };
         let mut header = [0; 8];
         header[..4].copy_from_slice(&code.to_be_bytes());
@@ -121,6 +130,9 @@ impl Queue {
             body.raw(NFQA_VERDICT_HDR, &header);
             if let Some(bytes) = bytes {
                 body.raw(NFQA_PAYLOAD, &bytes);
+            }
+            if let Some(mark) = mark {
+                body.u32(NFQA_MARK, mark);
             }
         });
         self.pending += 1;
@@ -163,11 +175,13 @@ fn as_busy(error: io::Error) -> io::Error {
 }
 
 fn packet<'a>(attributes: impl Iterator<Item = (u16, &'a [u8])>) -> Option<Packet<'a>> {
-    let (mut header, mut head, mut uncut) = (None, &[][..], None);
+    let (mut header, mut head, mut uncut, mut mark) = (None, &[][..], None, 0);
     for (kind, value) in attributes {
         match kind {
             NFQA_PACKET_HDR => header = value.first_chunk::<7>(),
             NFQA_PAYLOAD => head = value,
+            // Only there if it is not zero.
+            NFQA_MARK => mark = value.first_chunk().map_or(0, |mark| u32::from_be_bytes(*mark)),
             // Only there if the payload is cut.
             NFQA_CAP_LEN => uncut = value.first_chunk::<4>(),
             _ => {}
@@ -177,7 +191,7 @@ fn packet<'a>(attributes: impl Iterator<Item = (u16, &'a [u8])>) -> Option<Packe
     let [a, b, c, d, _, _, hook] = *header?;
     let hook = if u32::from(hook) == NF_INET_LOCAL_IN { Hook::Input } else { Hook::Output };
     let length = uncut.map_or(head.len() as u32, |length| u32::from_be_bytes(*length));
-    Some(Packet { id: u32::from_be_bytes([a, b, c, d]), hook, head, length })
+    Some(Packet { id: u32::from_be_bytes([a, b, c, d]), hook, head, length, mark })
 }
 
 /// Packets that the kernel dropped because queue `number` was full or its reader too slow; none if it cannot say.

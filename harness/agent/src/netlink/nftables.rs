@@ -20,11 +20,15 @@ pub struct Nftables {
     port_id: u32,
 }
 
-/// What a table's counter says.
+/// What a table has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Count {
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
+    /// Copies that came by.
+    pub(crate) copies: u64,
+    /// Connections that it remembers.
+    pub(crate) connections: u64,
 }
 
 impl Nftables {
@@ -81,7 +85,7 @@ impl Nftables {
             if let Some(sentence) = sentence {
                 let (hook, protocol) = (Hook::Output, Some(Protocol::Tcp));
                 ruleset::idle_chain(batch, id, hook);
-                ruleset::counter(batch, id);
+                ruleset::counter(batch, id, ruleset::DOSE);
                 ruleset::bare_rule(batch, id, &Rule { hook, protocol, ports: PortMatch::Any, sentence });
             }
         });
@@ -101,23 +105,27 @@ impl Nftables {
         Ok(tables)
     }
 
-    /// What a table counted, and how many connections it remembers. No such table has counted nothing.
-    pub(crate) fn counted(&self, table: &TableId) -> io::Result<(Count, u64)> {
+    /// What a table counted. No such table has counted nothing.
+    pub(crate) fn counted(&self, table: &TableId) -> io::Result<Count> {
         let mut count = Count::default();
         let result = self.dump(NFT_MSG_GETOBJ, table.family, &[(NFTA_OBJ_TABLE, &table.name)], |message| {
             let data = find(message, NFTA_OBJ_DATA).unwrap_or_default();
-            count.packets += number(attribute(data, NFTA_COUNTER_PACKETS));
-            count.bytes += number(attribute(data, NFTA_COUNTER_BYTES));
+            let packets = number(attribute(data, NFTA_COUNTER_PACKETS));
+            if find(message, NFTA_OBJ_NAME).map(text).as_deref() == Some(ruleset::COPIES) {
+                count.copies += packets;
+            } else {
+                count.packets += packets;
+                count.bytes += number(attribute(data, NFTA_COUNTER_BYTES));
+            }
         });
         gone_is_fine(result)?;
-        let mut connections = 0;
         let set = [(NFTA_SET_ELEM_LIST_TABLE, table.name.as_str()), (NFTA_SET_ELEM_LIST_SET, ruleset::CONNECTIONS)];
         let result = self.dump(NFT_MSG_GETSETELEM, table.family, &set, |message| {
             let elements = find(message, NFTA_SET_ELEM_LIST_ELEMENTS).unwrap_or_default();
-            connections += super::attributes(elements).count() as u64;
+            count.connections += super::attributes(elements).count() as u64;
         });
         gone_is_fine(result)?;
-        Ok((count, connections))
+        Ok(count)
     }
 
     fn commit(&self, write: impl FnOnce(&mut Messages)) -> io::Result<()> {

@@ -18,6 +18,8 @@ pub(super) const PORTS: &str = "ports";
 pub(super) const CONNECTIONS: &str = "connections";
 /// The counter of packets and bytes that were met.
 pub(super) const DOSE: &str = "dose";
+/// The counter of copies that have come by.
+pub(super) const COPIES: &str = "copies";
 /// Bounds the set of connections; past it they are no longer counted, and nothing else changes.
 const CONNECTIONS_MAX: u32 = 65_535;
 /// What `nft list` shows keys as: TYPE_IPADDR, TYPE_IP6ADDR, TYPE_INET_SERVICE of nftables' `datatype.h`; joined keys
@@ -38,10 +40,11 @@ pub(super) fn head(message: u16, flags: u16, family: u8) -> Head {
     Head { kind: (NFNL_SUBSYS_NFTABLES << 8) | message, flags, family, resource: 0 }
 }
 
-/// A table, its counter, its sets with their elements, and its base chains.
+/// A table, its counters, its sets with their elements, and its base chains.
 pub(super) fn table(batch: &mut Messages, table: &Table) {
     new_table(batch, &table.id, table.owned);
-    counter(batch, &table.id);
+    counter(batch, &table.id, DOSE);
+    counter(batch, &table.id, COPIES);
     connections(batch, &table.id);
     let address = match table.id.family {
         Family::Ip4 => Key { name: ADDRESSES, kind: TYPE_IP4, bytes: 4, id: 1 },
@@ -66,11 +69,11 @@ pub(super) fn new_table(batch: &mut Messages, id: &TableId, owned: bool) {
     });
 }
 
-/// The named counter, which outlives the rules that count with it.
-pub(super) fn counter(batch: &mut Messages, id: &TableId) {
+/// A named counter, which outlives the rules that count with it.
+pub(super) fn counter(batch: &mut Messages, id: &TableId, name: &str) {
     batch.push(head(NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL, nfproto(id.family)), |body| {
         body.string(NFTA_OBJ_TABLE, &id.name);
-        body.string(NFTA_OBJ_NAME, DOSE);
+        body.string(NFTA_OBJ_NAME, name);
         body.u32(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER);
         body.nested(NFTA_OBJ_DATA, |_| {});
     });

@@ -9,7 +9,9 @@ use serde::Serialize;
 use shakedown_agent::{Linux, session::Session};
 use shakedown_commits::Repository;
 use shakedown_model::{
-    fault::{Action, Bandwidth, Corrupt, Distribution, Latency, LimitData, Loss, Reorder, Slicer, SlowClose, Term},
+    fault::{
+        Action, Bandwidth, Connect, Corrupt, Distribution, Duplicate, Latency, LimitData, Loss, Mtu, Reorder, Slicer, SlowClose, Term,
+    },
     plan::RuntimeKind,
     units::{Bytes, Percent, Span, Throughput},
 };
@@ -72,12 +74,20 @@ fn faults() -> Vec<Line> {
         (Action::Kill, Ok(())),
         (Action::Restart, Ok(())),
         (
-            Action::Latency(Latency { delay: Span::default(), jitter: Span::default(), distribution: Distribution::Uniform }),
+            Action::Latency(Latency {
+                delay: Span::default(),
+                jitter: Span::default(),
+                distribution: Distribution::Uniform,
+                correlation: Percent(0.0),
+            }),
             has(powers.queue.is_some(), "NFQUEUE"),
         ),
         (Action::Loss(Loss { share, burst: 1 }), has(powers.queue.is_some(), "NFQUEUE")),
         (Action::Reorder(Reorder { share, delay: Span::default() }), has(powers.queue.is_some(), "NFQUEUE")),
         (Action::Corrupt(Corrupt { share }), has(powers.queue.is_some(), "NFQUEUE")),
+        (Action::Duplicate(Duplicate { share }), has(powers.queue.is_some() && powers.copy, "NFQUEUE and nf_tables' dup")),
+        (Action::Connect(Connect { delay: None }), has(powers.queue.is_some(), "NFQUEUE")),
+        (Action::Mtu(Mtu { size: Bytes(1280) }), has(powers.queue.is_some(), "NFQUEUE")),
         (Action::Bandwidth(Bandwidth { rate: Throughput(1) }), has(powers.queue.is_some(), "NFQUEUE")),
         (Action::Partition, has(powers.nft, "nf_tables")),
         (Action::Reset, has(powers.reject, "nf_tables reject")),

@@ -8,7 +8,7 @@ use crate::{
 };
 use shakedown_model::{
     event::Phase,
-    fault::{Action, Corrupt, Fault, FaultRecord, Loss, Reorder},
+    fault::{Action, Connect, Corrupt, Duplicate, Fault, FaultRecord, Loss, Reorder},
     result::Finding,
     verdict::Verdict,
 };
@@ -78,9 +78,11 @@ pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<
     }
     match &fault.action {
         Action::Latency(latency) => delay_shortcoming(&what, latency.delay.0.as_secs_f64() * 1e3, record),
-        Action::Loss(Loss { share, .. }) | Action::Reorder(Reorder { share, .. }) | Action::Corrupt(Corrupt { share }) => {
-            share_shortcoming(&what, share.0 * 100.0, record)
-        }
+        Action::Connect(Connect { delay: Some(delay) }) => delay_shortcoming(&what, delay.0.as_secs_f64() * 1e3, record),
+        Action::Loss(Loss { share, .. })
+        | Action::Reorder(Reorder { share, .. })
+        | Action::Corrupt(Corrupt { share })
+        | Action::Duplicate(Duplicate { share }) => share_shortcoming(&what, share.0 * 100.0, record),
         Action::Bandwidth(bandwidth) => never_narrow(&what, bandwidth.rate.0 as f64, record),
         _ => None,
     }

@@ -84,7 +84,7 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn slow_payment(name: &'static str) -> Story {
-        let latency = Latency { delay: span("200ms"), jitter: span("50ms"), distribution: Distribution::Normal };
+        let latency = Latency { delay: span("200ms"), jitter: span("50ms"), distribution: Distribution::Normal, correlation: Percent(0.0) };
         let edge = Edge { from: "orders".to_owned(), to: "payment".to_owned() };
         Story {
             name,

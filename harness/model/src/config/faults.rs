@@ -20,11 +20,24 @@ pub(super) const FRAME: &[&str] = &["at", "for", "on"];
 /// Kinds that are done to a service.
 pub(super) const ON_SERVICE: &[&str] = &["pause", "term", "kill", "restart"];
 /// Kinds that are done to an edge.
-pub(super) const ON_EDGE: &[&str] =
-    &["latency", "loss", "reorder", "corrupt", "bandwidth", "partition", "reset", "slicer", "limit_data", "slow_close"];
+pub(super) const ON_EDGE: &[&str] = &[
+    "latency",
+    "loss",
+    "reorder",
+    "corrupt",
+    "duplicate",
+    "connect",
+    "mtu",
+    "bandwidth",
+    "partition",
+    "reset",
+    "slicer",
+    "limit_data",
+    "slow_close",
+];
 /// Kinds that the language knows and this version cannot do.
 pub(super) const LATER: &[&str] =
-    &["duplicate", "stop", "cpu", "memory", "disk", "io", "fill", "dns", "clock", "abort", "error", "http", "grpc", "down"];
+    &["stop", "cpu", "memory", "disk", "io", "fill", "dns", "clock", "abort", "error", "http", "grpc", "down"];
 /// The list of faults.
 pub(super) fn read_all(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<Vec<Fault>> {
     let items = field.list(problems)?;

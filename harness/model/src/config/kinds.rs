@@ -2,18 +2,22 @@
 
 use super::{fields::Field, problems::Problems, units};
 use crate::{
-    fault::{Action, Bandwidth, Corrupt, Distribution, Latency, LimitData, Loss, Reorder, Slicer, SlowClose, Term},
+    fault::{
+        Action, Bandwidth, Connect, Corrupt, Distribution, Duplicate, Latency, LimitData, Loss, Mtu, Reorder, Slicer, SlowClose, Term,
+    },
     units::{Bytes, Percent, Span},
 };
 use std::time::Duration;
 
-pub(super) const LATENCY_KEYS: &[&str] = &["delay", "jitter", "distribution"];
+pub(super) const LATENCY_KEYS: &[&str] = &["delay", "jitter", "distribution", "correlation"];
 pub(super) const LOSS_KEYS: &[&str] = &["share", "burst"];
 pub(super) const REORDER_KEYS: &[&str] = &["share", "delay"];
 pub(super) const SLICER_KEYS: &[&str] = &["size", "delay"];
 
 /// What engines give a service by default before they kill it.
 const GRACE: Span = Span(Duration::from_secs(10));
+/// What an IPv4 host must take (RFC 791), and the longest packet that there is.
+const PACKET_SIZES: std::ops::RangeInclusive<u64> = 68..=65_535;
 /// Longest mean run of lost packets.
 const LONGEST_BURST: u32 = 1000;
 
@@ -25,6 +29,9 @@ pub(super) fn read(field: Field<'_>, problems: &mut Problems) -> Option<Action> 
         "loss" => loss(field, problems).map(Action::Loss),
         "reorder" => reorder(field, problems).map(Action::Reorder),
         "corrupt" => corrupt(field, problems).map(Action::Corrupt),
+        "duplicate" => duplicate(field, problems).map(Action::Duplicate),
+        "connect" => connect(field, problems).map(Action::Connect),
+        "mtu" => mtu(field, problems).map(Action::Mtu),
         "bandwidth" => bandwidth(field, problems).map(Action::Bandwidth),
         "slicer" => slicer(field, problems).map(Action::Slicer),
         "limit_data" => limit_data(field, problems).map(Action::LimitData),
@@ -59,8 +66,16 @@ fn latency(field: Field<'_>, problems: &mut Problems) -> Option<Latency> {
     let fields = field.fields("`latency`", LATENCY_KEYS, problems)?;
     let delay = fields.need("delay", "delay: 200ms", problems).and_then(|field| units::long_span(field, problems));
     let jitter = fields.or("jitter", Span::default(), |field| units::span(field, problems));
-    let words = [("uniform", Distribution::Uniform), ("normal", Distribution::Normal)];
+    let words = [
+        ("uniform", Distribution::Uniform),
+        ("normal", Distribution::Normal),
+        ("pareto", Distribution::Pareto),
+        ("paretonormal", Distribution::ParetoNormal),
+    ];
     let distribution = fields.or("distribution", Distribution::Uniform, |field| field.choice(&words, problems));
+    let correlation = fields.or("correlation", Percent(0.0), |field| {
+        units::share(field, "a correlation from 0% to 99%", |share| (0.0..=0.99).contains(&share), problems)
+    });
     if let (Some(delay), Some(jitter), Some(field)) = (delay, jitter, fields.get("jitter"))
         && jitter > delay
     {
@@ -68,7 +83,7 @@ fn latency(field: Field<'_>, problems: &mut Problems) -> Option<Latency> {
             .error(field.spot(), format!("jitter {jitter} is larger than delay {delay}"))
             .hint("a delay cannot be negative: make `jitter` smaller");
     }
-    Some(Latency { delay: delay?, jitter: jitter?, distribution: distribution? })
+    Some(Latency { delay: delay?, jitter: jitter?, distribution: distribution?, correlation: correlation? })
 }
 
 fn loss(field: Field<'_>, problems: &mut Problems) -> Option<Loss> {
@@ -105,6 +120,30 @@ fn corrupt(field: Field<'_>, problems: &mut Problems) -> Option<Corrupt> {
     let fields = field.fields("`corrupt`", &["share"], problems)?;
     let share = fields.need("share", "share: 1%", problems).and_then(|field| share(field, problems));
     Some(Corrupt { share: share? })
+}
+
+fn duplicate(field: Field<'_>, problems: &mut Problems) -> Option<Duplicate> {
+    let fields = field.fields("`duplicate`", &["share"], problems)?;
+    let share = fields.need("share", "share: 5%", problems).and_then(|field| share(field, problems));
+    Some(Duplicate { share: share? })
+}
+
+/// Without a delay the attempts vanish.
+fn connect(field: Field<'_>, problems: &mut Problems) -> Option<Connect> {
+    if field.is_null() {
+        return Some(Connect { delay: None });
+    }
+    let fields = field.fields("`connect`", &["delay"], problems)?;
+    Some(Connect { delay: fields.or("delay", None, |field| units::long_span(field, problems).map(Some))? })
+}
+
+fn mtu(field: Field<'_>, problems: &mut Problems) -> Option<Mtu> {
+    let fields = field.fields("`mtu`", &["size"], problems)?;
+    let size = fields.need("size", "size: 1280B", problems).and_then(|field| match field.parse::<Bytes>(problems)? {
+        size if PACKET_SIZES.contains(&size.0) => Some(size),
+        _ => field.wrong("a size from 68B to 65535B", problems),
+    });
+    Some(Mtu { size: size? })
 }
 
 fn bandwidth(field: Field<'_>, problems: &mut Problems) -> Option<Bandwidth> {

@@ -269,6 +269,12 @@ pub struct FaultEntry {
     pub reorder: Option<ReorderEntry>,
     /// A share of the edge's packets arrives with a bit flipped (containers).
     pub corrupt: Option<CorruptEntry>,
+    /// A share of the edge's packets arrives twice (containers).
+    pub duplicate: Option<DuplicateEntry>,
+    /// New TCP connections of the edge vanish or are delayed; open ones are left alone (containers).
+    pub connect: Option<ConnectEntry>,
+    /// Packets of the edge that are too large vanish (containers).
+    pub mtu: Option<MtuEntry>,
     /// The edge carries no more than so many bytes a second in each direction.
     pub bandwidth: Option<BandwidthEntry>,
     /// Traffic of the edge is dropped silently.
@@ -317,6 +323,30 @@ pub struct ReorderEntry {
 pub struct CorruptEntry {
     /// Of the packets.
     pub share: Percent,
+}
+
+/// Packets that come twice.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DuplicateEntry {
+    /// Of the packets.
+    pub share: Percent,
+}
+
+/// New connections that are hurt.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ConnectEntry {
+    /// How long each attempt is held. Default: it vanishes.
+    pub delay: Option<Span>,
+}
+
+/// A path that carries small packets only.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct MtuEntry {
+    /// The largest packet that passes, from its IP header on: 68B to 65535B; 1280B or more where the callee has an IPv6 address.
+    pub size: Bytes,
 }
 
 /// A narrow line.
@@ -368,6 +398,8 @@ pub struct LatencyEntry {
     pub jitter: Option<Span>,
     /// Shape of the jitter. Default: uniform.
     pub distribution: Option<Distribution>,
+    /// How far a delay follows the one before it in its direction, 0% to 99% (containers). Default: 0%.
+    pub correlation: Option<Percent>,
 }
 
 /// What is expected of a scenario.
