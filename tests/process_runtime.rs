@@ -118,6 +118,25 @@ fn a_narrow_a_sliced_and_a_cut_line_and_a_polite_end_do_what_was_asked() {
 }
 
 #[test]
+fn http_requests_are_refused_held_and_their_answers_changed_and_connections_hang_and_end() {
+    let faults = r#"[{ for: 2s, on: "gateway -> orders", http: { method: POST, path: "/orders*", abort: 503 } }, { for: 2s, on: "orders -> payment", http: { path: /charges, share: 50%, delay: 80ms } }, { at: 2s, for: 1s, on: "orders -> payment", http: { patch: { status: 500, body: broken, set: { X-Chaos: "yes" } } } }, { at: 2s, for: 1s, on: "gateway -> orders", timeout: { after: 200ms } }, { at: 3s, for: 2s, on: "gateway -> catalog", down: {} }, { at: 3s, for: 2s, on: "orders -> payment", latency: { delay: 50ms }, connections: 50% }]"#;
+    let folder = shop_folder("", faults, r#"{ fault: [{ load: checkout, success: ">= 99%" }] }"#);
+    folder.shakedown(&RUN).expect_code(1);
+    let result = result(&folder.path().join("out"));
+    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
+    for fault in faults {
+        assert!(!fault["reverted_at"].is_null() && fault["error"].is_null(), "{fault:#}");
+    }
+    let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
+    assert!(achieved(0, "aborted") > 0.0 && faults[0]["achieved"]["aborted"] == faults[0]["achieved"]["matched"], "{:#}", faults[0]);
+    assert!(faults[0]["mechanism"].as_str().unwrap().contains("POST /orders*: answered with 503"), "{:#}", faults[0]);
+    assert!(achieved(4, "closings") > 0.0 && achieved(4, "refused_ms") > 1_500.0, "{:#}", faults[4]);
+    let findings = result["scenarios"][0]["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["check"] == "success" && finding["verdict"] == "fail"), "{findings:#?}");
+    assert_eq!(folder.processes(), [""; 0]);
+}
+
+#[test]
 fn a_kind_that_the_runtime_cannot_do_is_inconclusive_and_says_which_can() {
     let folder = shop_folder("", r#"[{ for: 2s, on: "orders -> payment", loss: { share: 10% } }]"#, MILD);
     folder.shakedown(&RUN).expect_code(3);

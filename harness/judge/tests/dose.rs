@@ -7,7 +7,7 @@ use common::{Behaviour, Story, at, evidence, span};
 use shakedown_judge::judge;
 use shakedown_model::{
     evidence::{Evidence, VariantEvidence},
-    fault::{Action, Bandwidth, Connect, Corrupt, Duplicate, Loss, Reorder},
+    fault::{Action, Bandwidth, Connect, Corrupt, Duplicate, Http, HttpEffect, Loss, Reorder},
     units::{Percent, Throughput},
     verdict::Verdict,
 };
@@ -98,6 +98,20 @@ fn a_line_that_was_never_narrow_is_inconclusive() {
     check(&line(&[("delay_p99_ms", 12.0), ("lost", 3.0)]), "dose", Verdict::Pass, "took hold");
     check(&line(&[("saturated_ms", 0.0)]), "dose", Verdict::Inconclusive, "never narrow");
     check(&line(&[("saturated_ms", 800.0)]), "dose", Verdict::Pass, "took hold");
+}
+
+#[test]
+fn an_http_fault_that_met_nothing_says_what_went_by() {
+    let http = |known: &[(&str, f64)]| {
+        let effect = HttpEffect::Abort { status: 503 };
+        let http = Http { method: None, path: None, header: None, baggage: None, share: Percent(1.0), effect };
+        let mut evidence = figures(Action::Http(Box::new(http)), known);
+        evidence.candidate.faults[0].dose.touched = 0;
+        evidence
+    };
+    check(&http(&[("opaque", 4.0)]), "dose", Verdict::Inconclusive, "4 connections carried no HTTP/1.x");
+    check(&http(&[("requests", 9.0)]), "dose", Verdict::Inconclusive, "of 9 requests none was meant");
+    check(&http(&[]), "dose", Verdict::Inconclusive, "does traffic really go that way?");
 }
 
 #[test]

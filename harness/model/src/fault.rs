@@ -72,8 +72,15 @@ pub struct Fault {
     pub on: Target,
     /// What is done.
     pub action: Action,
+    /// On an edge: of its connections, the share that it is done to.
+    #[serde(default = "all")]
+    pub connections: Percent,
     /// Where it stands in the config.
     pub source: Source,
+}
+
+fn all() -> Percent {
+    Percent(1.0)
 }
 
 /// What is done. The kinds on a service and the kinds on an edge are disjoint; `config` refuses the rest.
@@ -114,6 +121,12 @@ pub enum Action {
     LimitData(LimitData),
     /// The end of a connection of the edge arrives late.
     SlowClose(SlowClose),
+    /// Nothing goes through, and after a while the connection ends.
+    Timeout(Timeout),
+    /// Nobody listens; open connections end.
+    Down,
+    /// HTTP requests of the edge are answered, held, or their answers changed.
+    Http(Box<Http>),
 }
 
 impl Action {
@@ -137,6 +150,9 @@ impl Action {
             Action::Slicer(_) => "slicer",
             Action::LimitData(_) => "limit_data",
             Action::SlowClose(_) => "slow_close",
+            Action::Timeout(_) => "timeout",
+            Action::Down => "down",
+            Action::Http(_) => "http",
         }
     }
 
@@ -155,6 +171,7 @@ impl Action {
             | Action::Restart
             | Action::Partition
             | Action::Reset
+            | Action::Down
             | Action::Connect(Connect { delay: None }) => &[],
             Action::Term(term) => &[("grace_ms", millis(term.grace))],
             Action::Latency(latency) => &[
@@ -172,6 +189,12 @@ impl Action {
             Action::Slicer(slicer) => &[("size_bytes", slicer.size.0 as f64), ("delay_ms", millis(slicer.delay))],
             Action::LimitData(limit) => &[("limit_bytes", limit.bytes.0 as f64)],
             Action::SlowClose(close) => &[("delay_ms", millis(close.delay))],
+            Action::Timeout(timeout) => &[("after_ms", millis(timeout.after))],
+            Action::Http(http) => &match &http.effect {
+                HttpEffect::Abort { status } => [("share_percent", percent(http.share)), ("status", f64::from(*status))],
+                HttpEffect::Delay { delay } => [("share_percent", percent(http.share)), ("delay_ms", millis(*delay))],
+                HttpEffect::Patch(patch) => [("share_percent", percent(http.share)), ("changes", patch.changes() as f64)],
+            },
         };
         asked.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
     }
@@ -258,6 +281,89 @@ pub struct LimitData {
 pub struct SlowClose {
     /// By how much.
     pub delay: Span,
+}
+
+/// Connections that hang, then end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timeout {
+    /// How long they hang.
+    pub after: Span,
+}
+
+/// What is done to which HTTP/1.x requests; all that is given must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Http {
+    /// Method, in any case.
+    pub method: Option<String>,
+    /// A pattern of the path without its query: `*` and `?` stay within a segment, `**` does not.
+    pub path: Option<String>,
+    /// Name and exact value of a header.
+    pub header: Option<(String, String)>,
+    /// Key and value of a member of the W3C `baggage` header.
+    pub baggage: Option<(String, String)>,
+    /// Of the requests for which all of that holds.
+    pub share: Percent,
+    /// What is done.
+    pub effect: HttpEffect,
+}
+
+/// What is done to an HTTP request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpEffect {
+    /// It is answered without the callee.
+    Abort {
+        /// 200 to 599.
+        status: u16,
+    },
+    /// It is held.
+    Delay {
+        /// How long.
+        delay: Span,
+    },
+    /// Its answer is changed.
+    Patch(HttpPatch),
+}
+
+/// Changes to an answer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HttpPatch {
+    /// Its status.
+    pub status: Option<u16>,
+    /// Headers that it gets.
+    pub set: IndexMap<String, String>,
+    /// Headers that it loses.
+    pub remove: Vec<String>,
+    /// Its body.
+    pub body: Option<String>,
+}
+
+impl HttpPatch {
+    /// How many things it changes.
+    pub fn changes(&self) -> usize {
+        usize::from(self.status.is_some()) + self.set.len() + self.remove.len() + usize::from(self.body.is_some())
+    }
+}
+
+impl fmt::Display for Http {
+    /// `POST /charges** with chaos=1 in its baggage, 20%: answered with 503`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.as_deref().unwrap_or("any method"), self.path.as_deref().unwrap_or("**"))?;
+        if let Some((name, value)) = &self.header {
+            write!(f, " with {name}: {value}")?;
+        }
+        if let Some((key, value)) = &self.baggage {
+            write!(f, " with {key}={value} in its baggage")?;
+        }
+        if self.share.0 < 1.0 {
+            write!(f, ", {} of them", self.share)?;
+        }
+        match &self.effect {
+            HttpEffect::Abort { status } => write!(f, ": answered with {status}"),
+            HttpEffect::Delay { delay } => write!(f, ": held for {delay}"),
+            HttpEffect::Patch(_) => write!(f, ": answers changed"),
+        }
+    }
 }
 
 /// Added delay.

@@ -1,8 +1,7 @@
 //! Faults on and off, on one variant: the same spec by whatever means the runtime has, and the dose that it really gave.
 
-use crate::{agents, announce::now, plan::mechanism, sides::Side};
+use crate::{agents, announce::now, links, plan::mechanism, sides::Side};
 use shakedown_agent::wire;
-use shakedown_link::Behaviour;
 use shakedown_model::{
     fault::{Action, Distribution, Dose, Edge, Fault, FaultRecord, Target},
     plan::RuntimeKind,
@@ -93,9 +92,9 @@ async fn try_apply(side: &Side, means: &Means<'_>, planned: Planned<'_>, record:
             record.dose.figures.insert("down_ms".to_owned(), at.since(began).as_secs_f64() * 1e3);
             Ok(began)
         }
-        (Target::Edge(edge), action) => match means.runtime {
+        (Target::Edge(edge), _) => match means.runtime {
             RuntimeKind::Docker => apply_packets(side, planned, edge, means.seed, record).await,
-            RuntimeKind::Process => apply_link(side, planned, edge, action, means.seed),
+            RuntimeKind::Process => links::apply(side, planned, edge, means.seed, record),
         },
         (Target::Service(_), action) => Err(format!("{} is not done to a service", action.kind())),
     }
@@ -114,7 +113,7 @@ async fn try_revert(side: &Side, means: &Means<'_>, planned: Planned<'_>, record
         }
         (Target::Edge(edge), _) => match means.runtime {
             RuntimeKind::Docker => revert_packets(side, planned, edge, record).await,
-            RuntimeKind::Process => revert_link(side, edge, record),
+            RuntimeKind::Process => links::revert(side, edge, record),
         },
         (Target::Service(_), _) => Ok(now()),
     }
@@ -154,79 +153,12 @@ fn took_hold(lifecycle: Lifecycle, changed: &Changed) -> bool {
     }
 }
 
-fn edge_link<'a>(side: &'a Side, edge: &Edge) -> Result<&'a shakedown_link::Link, String> {
-    side.links.get(edge).ok_or_else(|| {
-        format!("{} does not take the address of {} from `{{{{ {} }}}}`, so there is no link on {edge}", edge.from, edge.to, edge.to)
-    })
-}
-
-fn apply_link(side: &Side, planned: Planned<'_>, edge: &Edge, action: &Action, seed: u64) -> Result<UnixNanos, String> {
-    let link = edge_link(side, edge)?;
-    link.set(match action {
-        Action::Latency(latency) if latency.correlation.0 > 0.0 => {
-            return Err("correlated delays are done to packets, and processes have none of their own: use `--runtime docker`".to_owned());
-        }
-        Action::Latency(latency) => Behaviour::Latency {
-            delay: latency.delay.0,
-            jitter: latency.jitter.0,
-            distribution: latency.distribution,
-            seed: seed ^ planned.index as u64,
-        },
-        Action::Bandwidth(bandwidth) => Behaviour::Bandwidth { bytes_per_second: bandwidth.rate.0 },
-        Action::Partition => Behaviour::Partition,
-        Action::Reset => Behaviour::Reset,
-        Action::Slicer(slicer) => Behaviour::Slicer { size: usize::try_from(slicer.size.0).unwrap_or(usize::MAX), delay: slicer.delay.0 },
-        Action::LimitData(limit) => Behaviour::LimitData { bytes: limit.bytes.0 },
-        Action::SlowClose(close) => Behaviour::SlowClose { delay: close.delay.0 },
-        Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Duplicate(_) | Action::Connect(_) | Action::Mtu(_) => {
-            return Err(format!("{} is done to packets, and processes have none of their own: use `--runtime docker`", action.kind()));
-        }
-        other => return Err(format!("{} is not done to an edge", other.kind())),
-    });
-    Ok(now())
-}
-
-fn revert_link(side: &Side, edge: &Edge, record: &mut FaultRecord) -> Result<UnixNanos, String> {
-    let link = edge_link(side, edge)?;
-    let dose = link.dose();
-    link.set(Behaviour::Pass);
-    record.dose.touched = match record.kind.as_str() {
-        "reset" => dose.resets,
-        "slicer" => dose.slices.saturating_sub(dose.chunks),
-        "limit_data" | "slow_close" => dose.closings,
-        _ => dose.chunks.max(dose.connections_touched),
-    };
-    let mut put = |name: &str, value: f64| record.dose.figures.insert(name.to_owned(), value);
-    put("connections", dose.connections_touched as f64);
-    put("bytes", dose.bytes as f64);
-    match record.kind.as_str() {
-        "latency" => {
-            put("delay_ms", dose.mean_delay.as_secs_f64() * 1e3);
-            put("delay_p99_ms", dose.p99_delay.as_secs_f64() * 1e3);
-        }
-        "bandwidth" => {
-            put("saturated_ms", dose.saturated.as_secs_f64() * 1e3);
-            put("bytes_per_second", dose.bytes_per_second as f64);
-        }
-        "slow_close" => {
-            put("delay_ms", dose.mean_delay.as_secs_f64() * 1e3);
-            put("closings", dose.closings as f64);
-        }
-        "reset" => {
-            put("resets", dose.resets as f64);
-        }
-        "slicer" => {
-            put("slices", dose.slices as f64);
-        }
-        "limit_data" => {
-            put("closings", dose.closings as f64);
-        }
-        _ => {}
-    }
-    Ok(now())
-}
-
 async fn apply_packets(side: &Side, planned: Planned<'_>, edge: &Edge, seed: u64, record: &mut FaultRecord) -> Result<UnixNanos, String> {
+    if planned.fault.connections.0 < 1.0 {
+        return Err(
+            "a share of the connections needs a relay on the edge, which containers do not have: use `--runtime process`".to_owned()
+        );
+    }
     let agent = side.agents.get(&edge.from).ok_or_else(|| format!("no agent stands beside {}", edge.from))?;
     let addresses = side.stack.addresses_within(&edge.to).await.map_err(|error| error.to_string())?;
     let spec = wire::FaultSpec {

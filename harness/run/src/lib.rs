@@ -8,6 +8,7 @@ mod conductor;
 mod environment;
 mod faults;
 mod interrupt;
+mod links;
 mod live;
 mod machine;
 mod plan;

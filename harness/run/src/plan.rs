@@ -200,9 +200,10 @@ pub fn mechanism(action: &Action, runtime: RuntimeKind) -> &'static str {
         ) => "packets: NFQUEUE in the caller's network namespace",
         (Action::Partition, RuntimeKind::Docker) => "packets: nftables drop in the caller's network namespace",
         (Action::Reset, RuntimeKind::Docker) => "packets: nftables reject with TCP reset in the caller's network namespace",
-        (Action::Slicer(_) | Action::LimitData(_) | Action::SlowClose(_), RuntimeKind::Docker) => {
-            "none: needs a relay on the edge, which only processes have (inconclusive)"
-        }
+        (
+            Action::Slicer(_) | Action::LimitData(_) | Action::SlowClose(_) | Action::Timeout(_) | Action::Down | Action::Http(_),
+            RuntimeKind::Docker,
+        ) => "none: needs a relay on the edge, which only processes have (inconclusive)",
         (
             Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Duplicate(_) | Action::Connect(_) | Action::Mtu(_),
             RuntimeKind::Process,
@@ -214,9 +215,12 @@ pub fn mechanism(action: &Action, runtime: RuntimeKind) -> &'static str {
             | Action::Reset
             | Action::Slicer(_)
             | Action::LimitData(_)
-            | Action::SlowClose(_),
+            | Action::SlowClose(_)
+            | Action::Timeout(_)
+            | Action::Down,
             RuntimeKind::Process,
         ) => "link: user-space TCP relay on the edge",
+        (Action::Http(_), RuntimeKind::Process) => "link: user-space TCP relay on the edge that reads HTTP/1.x",
     }
 }
 

@@ -21,6 +21,7 @@ fn scenario(name: &str, when: When, seconds: u64) -> Scenario {
             lasts: Span(Duration::from_secs(seconds - 3)),
             on: Target::Service("a".to_owned()),
             action: Action::Pause,
+            connections: Percent(1.0),
             source: Source::default(),
         }],
         expect_fault: Vec::new(),

@@ -10,7 +10,8 @@ use shakedown_agent::{Linux, session::Session};
 use shakedown_commits::Repository;
 use shakedown_model::{
     fault::{
-        Action, Bandwidth, Connect, Corrupt, Distribution, Duplicate, Latency, LimitData, Loss, Mtu, Reorder, Slicer, SlowClose, Term,
+        Action, Bandwidth, Connect, Corrupt, Distribution, Duplicate, Http, HttpEffect, Latency, LimitData, Loss, Mtu, Reorder, Slicer,
+        SlowClose, Term, Timeout,
     },
     plan::RuntimeKind,
     units::{Bytes, Percent, Span, Throughput},
@@ -68,6 +69,8 @@ fn faults() -> Vec<Line> {
     let facts = Session::new(Linux::new()).facts().clone();
     let powers = &facts.powers;
     let share = Percent(0.01);
+    let effect = HttpEffect::Abort { status: 503 };
+    let http = Http { method: None, path: None, header: None, baggage: None, share, effect };
     let kinds = [
         (Action::Pause, Ok(())),
         (Action::Term(Term { grace: Span::default() }), Ok(())),
@@ -94,6 +97,9 @@ fn faults() -> Vec<Line> {
         (Action::Slicer(Slicer { size: Bytes(1), delay: Span::default() }), Ok(())),
         (Action::LimitData(LimitData { bytes: Bytes(1) }), Ok(())),
         (Action::SlowClose(SlowClose { delay: Span::default() }), Ok(())),
+        (Action::Timeout(Timeout { after: Span::default() }), Ok(())),
+        (Action::Down, Ok(())),
+        (Action::Http(Box::new(http)), Ok(())),
     ];
     let line = |(action, power): (Action, Result<(), &str>)| {
         let [docker, process] = [RuntimeKind::Docker, RuntimeKind::Process].map(|runtime| mechanism(&action, runtime));

@@ -8,7 +8,7 @@ use crate::{
 };
 use shakedown_model::{
     event::Phase,
-    fault::{Action, Connect, Corrupt, Duplicate, Fault, FaultRecord, Loss, Reorder},
+    fault::{Action, Connect, Corrupt, Duplicate, Fault, FaultRecord, HttpEffect, Loss, Reorder},
     result::Finding,
     verdict::Verdict,
 };
@@ -67,7 +67,8 @@ pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<
         return Some(format!("{what} never took hold"));
     };
     if record.dose.touched == 0 {
-        return Some(format!("{what} touched nothing, and a fault that touched nothing proves nothing: does traffic really go that way?"));
+        let clue = clue(record);
+        return Some(format!("{what} touched nothing, and a fault that touched nothing proves nothing: {clue}"));
     }
     let Some(reverted) = record.reverted_at else {
         return Some(format!("{what} was never seen to end"));
@@ -83,9 +84,26 @@ pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<
         | Action::Reorder(Reorder { share, .. })
         | Action::Corrupt(Corrupt { share })
         | Action::Duplicate(Duplicate { share }) => share_shortcoming(&what, share.0 * 100.0, record),
+        Action::Http(http) => match http.effect {
+            HttpEffect::Delay { delay } => delay_shortcoming(&what, delay.0.as_secs_f64() * 1e3, record),
+            _ => None,
+        },
         Action::Bandwidth(bandwidth) => never_narrow(&what, bandwidth.rate.0 as f64, record),
         _ => None,
     }
+}
+
+/// What to look at where nothing was touched.
+fn clue(record: &FaultRecord) -> String {
+    let figure = |name: &str| record.dose.figures.get(name).copied().unwrap_or_default();
+    let (opaque, requests) = (figure("opaque"), figure("requests"));
+    if opaque > 0.0 && requests == 0.0 {
+        return format!("{opaque} connections carried no HTTP/1.x");
+    }
+    if requests > 0.0 {
+        return format!("of {requests} requests none was meant by its `method`, `path`, `header`, `baggage` and `share`");
+    }
+    "does traffic really go that way?".to_owned()
 }
 
 /// A line on which nothing ever waited for anything else did no harm.

@@ -94,6 +94,7 @@ impl Story {
                 lasts: span("14s"),
                 on: Target::Edge(edge),
                 action: Action::Latency(latency),
+                connections: Percent(1.0),
                 source: source(4),
             },
             candidate: Behaviour::default(),

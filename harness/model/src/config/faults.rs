@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     fault::{Action, Fault, Target},
-    units::Span,
+    units::{Percent, Span},
 };
 use std::collections::HashMap;
 
 /// Keys of a fault that are not its kind.
-pub(super) const FRAME: &[&str] = &["at", "for", "on"];
+pub(super) const FRAME: &[&str] = &["at", "for", "on", "connections"];
 /// Kinds that are done to a service.
 pub(super) const ON_SERVICE: &[&str] = &["pause", "term", "kill", "restart"];
 /// Kinds that are done to an edge.
@@ -34,10 +34,12 @@ pub(super) const ON_EDGE: &[&str] = &[
     "slicer",
     "limit_data",
     "slow_close",
+    "timeout",
+    "down",
+    "http",
 ];
 /// Kinds that the language knows and this version cannot do.
-pub(super) const LATER: &[&str] =
-    &["stop", "cpu", "memory", "disk", "io", "fill", "dns", "clock", "abort", "error", "http", "grpc", "down"];
+pub(super) const LATER: &[&str] = &["stop", "cpu", "memory", "disk", "io", "fill", "dns", "clock", "abort", "error", "grpc"];
 /// The list of faults.
 pub(super) fn read_all(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<Vec<Fault>> {
     let items = field.list(problems)?;
@@ -60,10 +62,16 @@ fn read(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<Faul
     let on = fields.need("on", "on: payment` or `on: \"orders -> payment\"", problems);
     let target = on.and_then(|field| read_target(field, names, problems));
     let action = read_action(&fields, problems);
+    let connections = fields.or("connections", Percent(1.0), |field| {
+        units::share(field, "a share of the connections from 1% to 100%", |share| (0.01..=1.0).contains(&share), problems)
+    });
+    if let (Some(field), Some(Target::Service(service))) = (fields.get("connections"), &target) {
+        problems.error(field.key, format!("`connections` is for faults on an edge, and `{service}` is a service")).hint("take it away");
+    }
     if let (Some(on), Some(target), Some((action, key))) = (on, &target, &action) {
         tell_wrong_target(on, target, action, key, problems);
     }
-    Some(Fault { at: at?, lasts: lasts?, on: target?, action: action?.0, source: field.key.source() })
+    Some(Fault { at: at?, lasts: lasts?, on: target?, action: action?.0, connections: connections?, source: field.key.source() })
 }
 
 /// What kinds there are, for hints.

@@ -1,9 +1,10 @@
 //! What is done: the parameters of each kind of fault.
 
-use super::{fields::Field, problems::Problems, units};
+use super::{fields::Field, http, problems::Problems, units};
 use crate::{
     fault::{
         Action, Bandwidth, Connect, Corrupt, Distribution, Duplicate, Latency, LimitData, Loss, Mtu, Reorder, Slicer, SlowClose, Term,
+        Timeout,
     },
     units::{Bytes, Percent, Span},
 };
@@ -36,6 +37,8 @@ pub(super) fn read(field: Field<'_>, problems: &mut Problems) -> Option<Action> 
         "slicer" => slicer(field, problems).map(Action::Slicer),
         "limit_data" => limit_data(field, problems).map(Action::LimitData),
         "slow_close" => slow_close(field, problems).map(Action::SlowClose),
+        "timeout" => timeout(field, problems).map(Action::Timeout),
+        "http" => http::read(field, problems).map(|http| Action::Http(Box::new(http))),
         _ => plain(field, problems),
     }
 }
@@ -50,6 +53,7 @@ fn plain(field: Field<'_>, problems: &mut Problems) -> Option<Action> {
         "kill" => Some(Action::Kill),
         "restart" => Some(Action::Restart),
         "partition" => Some(Action::Partition),
+        "down" => Some(Action::Down),
         _ => Some(Action::Reset),
     }
 }
@@ -171,7 +175,13 @@ fn slow_close(field: Field<'_>, problems: &mut Problems) -> Option<SlowClose> {
     Some(SlowClose { delay: delay? })
 }
 
-fn share(field: Field<'_>, problems: &mut Problems) -> Option<Percent> {
+fn timeout(field: Field<'_>, problems: &mut Problems) -> Option<Timeout> {
+    let fields = field.fields("`timeout`", &["after"], problems)?;
+    let after = fields.need("after", "after: 5s", problems).and_then(|field| units::span(field, problems));
+    Some(Timeout { after: after? })
+}
+
+pub(super) fn share(field: Field<'_>, problems: &mut Problems) -> Option<Percent> {
     units::share(field, "a share from 0.0001% to 100%", |share| (1e-6..=1.0).contains(&share), problems)
 }
 

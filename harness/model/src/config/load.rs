@@ -92,11 +92,10 @@ fn read_to(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<(
     Some((service.to_owned(), port))
 }
 
-fn read_headers(field: Field<'_>, problems: &mut Problems) -> Option<IndexMap<String, String>> {
+pub(super) fn read_headers(field: Field<'_>, problems: &mut Problems) -> Option<IndexMap<String, String>> {
     let mut headers = IndexMap::new();
     for entry in field.entries(problems)? {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if entry.name.is_empty() || !entry.name.bytes().all(token) {
+        if !is_token(entry.name) {
             problems
                 .error(entry.key, format!("{:?} is not the name of a header", super::tree::shorten(entry.name)))
                 .hint("for example `Content-Type`");
@@ -112,6 +111,12 @@ fn read_headers(field: Field<'_>, problems: &mut Problems) -> Option<IndexMap<St
         headers.insert(entry.name.to_owned(), value.to_owned());
     }
     Some(headers)
+}
+
+/// The name of a header, or a method (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(token)
 }
 
 fn read_body(field: Field<'_>, problems: &mut Problems) -> Option<String> {

@@ -12,6 +12,7 @@ pub(crate) mod fields;
 pub(crate) mod files;
 mod gate;
 mod glob;
+mod http;
 mod kinds;
 mod load;
 mod mistake;

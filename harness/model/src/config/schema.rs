@@ -253,6 +253,8 @@ pub struct FaultEntry {
     pub lasts: Span,
     /// A service, `payment`, or an edge, `orders -> payment`.
     pub on: String,
+    /// On an edge: of its connections, the share that it is done to (processes). Default: 100%.
+    pub connections: Option<Percent>,
     /// Every process of the service is frozen, then goes on.
     pub pause: Option<NoParameters>,
     /// The service is asked to end (SIGTERM), and started again at the end of the fault.
@@ -287,6 +289,12 @@ pub struct FaultEntry {
     pub limit_data: Option<LimitDataEntry>,
     /// The end of a connection arrives late (processes).
     pub slow_close: Option<SlowCloseEntry>,
+    /// Nothing goes through, and after a while the connection ends (processes).
+    pub timeout: Option<TimeoutEntry>,
+    /// Nobody listens; open connections end (processes).
+    pub down: Option<NoParameters>,
+    /// HTTP/1.x requests are answered, held, or their answers changed (processes).
+    pub http: Option<HttpEntry>,
 }
 
 /// A request to end.
@@ -347,6 +355,53 @@ pub struct ConnectEntry {
 pub struct MtuEntry {
     /// The largest packet that passes, from its IP header on: 68B to 65535B; 1280B or more where the callee has an IPv6 address.
     pub size: Bytes,
+}
+
+/// Connections that hang, then end.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TimeoutEntry {
+    /// How long they hang.
+    pub after: Span,
+}
+
+/// Which HTTP/1.x requests, and exactly one of `abort`, `delay` and `patch`.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HttpEntry {
+    /// Method, in any case. Default: any.
+    pub method: Option<String>,
+    /// Pattern of the path without its query; `*` stays within a segment, `**` does not. Default: any.
+    pub path: Option<String>,
+    /// Name and exact value of one header.
+    #[schemars(default)]
+    pub header: IndexMap<String, Plain>,
+    /// Key and value of one member of the W3C `baggage` header.
+    #[schemars(default)]
+    pub baggage: IndexMap<String, Plain>,
+    /// Of the requests for which all of that holds. Default: 100%.
+    pub share: Option<Percent>,
+    /// Status that they are answered with, without the callee: 200 to 599.
+    pub abort: Option<u16>,
+    /// How long they are held.
+    pub delay: Option<Span>,
+    /// How their answers are changed.
+    pub patch: Option<HttpPatchEntry>,
+}
+
+/// Changes to an answer: one at least.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HttpPatchEntry {
+    /// 200 to 599.
+    pub status: Option<u16>,
+    /// Headers that it gets.
+    #[schemars(default)]
+    pub set: IndexMap<String, Plain>,
+    /// Names of headers that it loses.
+    pub remove: Option<Vec<String>>,
+    /// Its body.
+    pub body: Option<Plain>,
 }
 
 /// A narrow line.
