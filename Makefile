@@ -29,8 +29,11 @@ build: ## Builds the release binary: target/release/shakedown.
 bench: build shop ## Measures overhead, generator and memory; minutes; see docs/benchmarks.md.
 	./tests/bench.sh
 
+soak-kills: build shop ## Kills 200 runs at random moments and counts what is left; about fifteen minutes.
+	./tests/kills.sh
+
 clean-engine: ## Removes what runs left on the engine, and the cached images.
 	$(CARGO) run --quiet --package shakedown -- recover
 	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
 
-.PHONY: help demo test needs shop build bench clean-engine
+.PHONY: help demo test needs shop build bench soak-kills clean-engine
