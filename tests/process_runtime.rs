@@ -170,7 +170,7 @@ fn a_broken_steady_state_stops_before_any_fault() {
 
 #[test]
 fn ctrl_c_in_the_middle_of_a_fault_leaves_the_machine_clean() {
-    for (number, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
+    for (number, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143), (libc::SIGHUP, 143), (libc::SIGQUIT, 143)] {
         let folder = shop_folder("", SLOW, MILD);
         let mut child = folder.spawn(&RUN);
         wait_for(&mut child, "latency on orders -> payment");
@@ -193,4 +193,22 @@ fn after_a_sigkill_of_the_harness_recover_takes_everything_back() {
     folder.shakedown(&["recover"]).expect_code(0);
     assert_eq!(folder.processes(), [""; 0]);
     folder.shakedown(&["recover"]).expect_code(0);
+}
+
+#[test]
+fn after_a_sigkill_in_the_middle_of_a_build_recover_ends_the_build() {
+    let folder = shop_folder("", SLOW, MILD);
+    let endless = "services:\n  build: [sh, -c, \"LISTEN=127.0.0.1:0 exec ./shop payment\"]\n  process:\n";
+    let config = folder.read("shakedown.yaml").replace("services:\n  process:\n", endless);
+    folder.write("shakedown.yaml", &config);
+    let mut child = folder.spawn(&["run", "--runtime", "process", "--baseline-mode", "none"]);
+    wait_for(&mut child, "building");
+    while folder.processes().is_empty() {
+        std::thread::yield_now();
+    }
+    signal(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    assert_eq!(folder.processes().len(), 1, "the build outlives a SIGKILL of the harness");
+    folder.shakedown(&["recover"]).expect_code(0);
+    assert_eq!(folder.processes(), [""; 0]);
 }

@@ -226,7 +226,9 @@ async fn build(orders: &Orders, spec: &StackSpec, background: &mut Background) -
     let same_tree = spec.variant == Variant::Baseline && spec.root == orders.candidate.root;
     if !command.is_empty() && !same_tree {
         orders.announcer.say(Event::Building { variant: spec.variant, what: command.join(" ") });
-        shakedown_runtime::run_build(&spec.root, command, orders.interrupt.polite()).await.map_err(|error| orders.stop(&error))?;
+        shakedown_runtime::run_build(&spec.run, &spec.root, command, orders.interrupt.polite())
+            .await
+            .map_err(|error| orders.stop(&error))?;
     }
     let notices = background.notices(orders, spec.variant);
     orders.runtime.build(spec, &notices, orders.interrupt.polite()).await.map_err(|error| orders.stop(&error))

@@ -11,6 +11,10 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM: the CI cancels the job.
     Terminate,
+    /// SIGHUP: the terminal is gone.
+    Hangup,
+    /// SIGQUIT: Ctrl-\.
+    Quit,
 }
 
 impl Signal {
@@ -19,6 +23,8 @@ impl Signal {
         match self {
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::Hangup => "SIGHUP",
+            Signal::Quit => "SIGQUIT",
         }
     }
 }
@@ -64,14 +70,17 @@ impl Interrupt {
         &self.desperate
     }
 
-    /// Listens to SIGINT and SIGTERM until dropped.
+    /// Listens to every signal that asks for an end, until dropped.
     pub async fn listen(&self) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut interrupts, mut terminations) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (mut hangups, mut quits) = (signal(SignalKind::hangup())?, signal(SignalKind::quit())?);
         loop {
             tokio::select! {
                 Some(()) = interrupts.recv() => self.signal(Signal::Interrupt),
                 Some(()) = terminations.recv() => self.signal(Signal::Terminate),
+                Some(()) = hangups.recv() => self.signal(Signal::Hangup),
+                Some(()) = quits.recv() => self.signal(Signal::Quit),
                 else => return Ok(()),
             }
         }

@@ -3,6 +3,8 @@
 use crate::{
     RuntimeError,
     lines::{LineSink, Splitter, now},
+    marks,
+    owner::Owner,
     process::group,
     text::exit_meaning,
 };
@@ -19,13 +21,15 @@ use tokio_util::sync::CancellationToken;
 
 /// Runs `command` in `root` with our whole environment, as a person would, and shows its last lines where it fails.
 ///
-/// There is no undo for it: what it makes is the tree's own business. When `cancel` comes its process group is killed.
-pub async fn run_build(root: &Path, command: &[String], cancel: &CancellationToken) -> Result<(), RuntimeError> {
+/// There is no undo for it: what it makes is the tree's own business. When `cancel` comes its process group is killed; after a `kill -9` the sweep
+/// of `recover` knows its processes by the marks of `run` in their environment.
+pub async fn run_build(run: &str, root: &Path, command: &[String], cancel: &CancellationToken) -> Result<(), RuntimeError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let text = command.join(" ");
     let failed = |why: String| RuntimeError::BuildCommand { command: text.clone(), tree: root.display().to_string(), why };
     let path = if program.contains('/') { root.join(program) } else { PathBuf::from(program) };
     let mut command = Command::new(path);
+    command.env(marks::RUN_VARIABLE, run).env(marks::OWNER_VARIABLE, Owner::current().to_string());
     command.args(arguments).current_dir(root).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| failed(format!("it cannot be run: {error}")))?;
@@ -79,7 +83,7 @@ mod tests {
 
     async fn run(script: &str, cancel: &CancellationToken) -> Result<(), RuntimeError> {
         let scratch = tempfile::tempdir().unwrap();
-        run_build(scratch.path(), &["sh".to_owned(), "-c".to_owned(), script.to_owned()], cancel).await
+        run_build("r1", scratch.path(), &["sh".to_owned(), "-c".to_owned(), script.to_owned()], cancel).await
     }
 
     #[tokio::test]
@@ -88,7 +92,7 @@ mod tests {
         run("exit 0", &cancel).await.unwrap();
         let error = run("echo compiling; echo 'error: no such type' >&2; exit 3", &cancel).await.unwrap_err().to_string();
         assert!(error.contains("exit code 3") && error.contains("| error: no such type"), "{error}");
-        let nobody = run_build(Path::new("/"), &["/no/such/program".to_owned()], &cancel).await.unwrap_err().to_string();
+        let nobody = run_build("r1", Path::new("/"), &["/no/such/program".to_owned()], &cancel).await.unwrap_err().to_string();
         assert!(nobody.contains("cannot be run"), "{nobody}");
     }
 

@@ -15,17 +15,22 @@ use std::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(120);
+/// An engine finishes what a dead run asked of it: for so long after its last word a run's containers may still be made.
+const SETTLING: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(global: &Global, terminal: &Terminal) -> Result<u8, Failure> {
     let config = context::absolute(&global.config)?;
     let runs = context::home(config.parent().unwrap_or(Path::new("/"))).join("runs");
-    let mut left = Vec::new();
-    for journal in journals(&runs)? {
-        left.extend(one(&journal, terminal).await?);
-    }
+    let journals = of_dead_runs(&runs, terminal)?;
+    settle(&journals).await;
+    let mut left = take_back(&journals, terminal).await?;
     let swept = sweep().await.map_err(Failure::environment)?;
     for name in &swept.removed {
         terminal.out(&format!("removed {name}\n"));
+    }
+    if !left.is_empty() {
+        // What the sweep removed may have been in the way.
+        left = take_back(&journals, terminal).await?;
     }
     left.extend(swept.left);
     for what in &left {
@@ -36,6 +41,36 @@ pub(crate) async fn run(global: &Global, terminal: &Terminal) -> Result<u8, Fail
     }
     let cleanliness = if left.is_empty() { Cleanliness::Clean } else { Cleanliness::NotClean };
     Ok(exit_code(Ending::Judged(Verdict::Pass), cleanliness, GateMode::Block, GateMode::Block))
+}
+
+/// Journals of runs that are not alive and have something pending.
+fn of_dead_runs(runs: &Path, terminal: &Terminal) -> Result<Vec<PathBuf>, Failure> {
+    let mut dead = Vec::new();
+    for path in journals(runs)? {
+        if Journal::owner_alive(&path).map_err(Failure::environment)? {
+            terminal.note(&format!("{}: its run is still alive, so it is left alone", path.display()));
+        } else if !Journal::open(&path).map_err(Failure::environment)?.pending().is_empty() {
+            dead.push(path);
+        }
+    }
+    Ok(dead)
+}
+
+/// Waits until the last word of the youngest is old enough.
+async fn settle(journals: &[PathBuf]) {
+    let age = |path: &PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok()?.elapsed().ok();
+    if let Some(youngest) = journals.iter().filter_map(age).min() {
+        tokio::time::sleep(SETTLING.saturating_sub(youngest)).await;
+    }
+}
+
+/// What could not be taken back is returned.
+async fn take_back(journals: &[PathBuf], terminal: &Terminal) -> Result<Vec<String>, Failure> {
+    let mut left = Vec::new();
+    for journal in journals {
+        left.extend(one(journal, terminal).await?);
+    }
+    Ok(left)
 }
 
 fn journals(runs: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -51,10 +86,6 @@ fn journals(runs: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 /// Takes back what one journal holds; what could not be is returned.
 async fn one(path: &Path, terminal: &Terminal) -> Result<Vec<String>, Failure> {
-    if Journal::owner_alive(path).map_err(Failure::environment)? {
-        terminal.note(&format!("{}: its run is still alive, so it is left alone", path.display()));
-        return Ok(Vec::new());
-    }
     let journal = Journal::open(path).map_err(Failure::environment)?;
     let pending = journal.pending().len();
     if pending == 0 {
