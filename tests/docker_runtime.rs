@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use shakedown_tests::{Folder, engine_answers, findings, labelled, repository, result, signal, skip, validate_junit, wait_for};
+use shakedown_tests::{
+    Folder, engine_answers, faults_that_held, findings, labelled, repository, result, signal, skip, validate_junit, wait_for,
+};
 use std::process::Command;
 
 /// A repository of two commits with the shop's compose file and one short scenario.
@@ -100,10 +102,7 @@ fn a_bad_line_loses_corrupts_and_narrows_as_much_as_was_asked_and_a_polite_end_i
     let ran = folder.shakedown(&["run", "--runtime", "docker", "--baseline-mode", "none", "--out", "out"]);
     assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
     let result = result(&folder.path().join("out"));
-    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
-    for fault in faults {
-        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault:#}");
-    }
+    let faults = faults_that_held(&result);
     let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
     assert!((10.0..=35.0).contains(&achieved(0, "share_percent")), "{:#}", faults[0]);
     assert!((4.0..=20.0).contains(&achieved(1, "share_percent")), "{:#}", faults[1]);
@@ -125,10 +124,7 @@ fn packets_come_twice_connections_are_not_made_and_large_packets_vanish_as_was_a
     let ran = folder.shakedown(&["run", "--runtime", "docker", "--baseline-mode", "none", "--out", "out"]);
     assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
     let result = result(&folder.path().join("out"));
-    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
-    for fault in faults {
-        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault:#}");
-    }
+    let faults = faults_that_held(&result);
     let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
     assert!((10.0..=35.0).contains(&achieved(0, "share_percent")), "{:#}", faults[0]);
     assert!((300.0..400.0).contains(&achieved(2, "delay_ms")), "{:#}", faults[2]);

@@ -138,12 +138,12 @@ seen() { # column: what was remembered
 namespaces() { seen 4 | grep '^/' || :; }
 
 files() { # what is in the folder beyond runs, caches and baselines
-    find "$folder/work" -mindepth 1 \( -path '*/work/.shakedown/runs' -o -path '*/work/.shakedown/cache' \
-        -o -path '*/work/.shakedown/baselines' \) -prune -o -printf '%P\n' | grep -vxF -e .shakedown -e .shakedown/.gitignore | sort
+    find "$folder/tree" -mindepth 1 \( -path '*/tree/.shakedown/runs' -o -path '*/tree/.shakedown/cache' \
+        -o -path '*/tree/.shakedown/baselines' \) -prune -o -printf '%P\n' | grep -vxF -e .shakedown -e .shakedown/.gitignore | sort
 }
 
 pending() { # undos that the journal still holds
-    local journal=$folder/work/.shakedown/runs/$run/journal.jsonl
+    local journal=$folder/tree/.shakedown/runs/$run/journal.jsonl
     [[ -z $run || ! -s $journal ]] || python3 - "$journal" <<'PY'
 import json, sys
 pending = {}
@@ -212,7 +212,7 @@ while True:
 open_proxy() { # before the harness starts, so that recovery can follow a kill at once
     proxy=''
     [ -n "$socket" ] || return 0
-    python3 -c "$PROXY" "$folder/proxy" "$socket" "$folder/work/.shakedown/runs" 2>"$folder/proxy.log" &
+    python3 -c "$PROXY" "$folder/proxy" "$socket" "$folder/tree/.shakedown/runs" 2>"$folder/proxy.log" &
     proxy=$!
     until [ -S "$folder/proxy" ]; do sleep 0.02; done
 }
@@ -229,30 +229,30 @@ recover() { # sets `recovered` to the exit code; see the head of this file
     done
     recovered=0
     # shellcheck disable=SC2016 # for the inner shell
-    DOCKER_HOST=unix://$folder/proxy TMPDIR=$folder/work/tmp unshare --mount --propagation private bash -c '
+    DOCKER_HOST=unix://$folder/proxy TMPDIR=$folder/tree/tmp unshare --mount --propagation private bash -c '
         for pid in $3; do mount --bind "$2" "/proc/$pid" 2>/dev/null || [ ! -e "/proc/$pid" ] || exit 99; done
-        cd "$1" && exec "$0" recover' "$shakedown" "$folder/work" "$scratch/nothing" "$strangers" \
+        cd "$1" && exec "$0" recover' "$shakedown" "$folder/tree" "$scratch/nothing" "$strangers" \
         </dev/null >>"$folder/recover.out" 2>&1 || recovered=$?
 }
 
 prepare() {
     folder=$scratch/$round
     run='' harness='' recovered=-
-    mkdir -p "$folder/work/tmp"
+    mkdir -p "$folder/tree/tmp"
     {
         if [ "$runtime" = docker ]; then echo 'services: { compose: compose.yaml }'; else echo "$PROCESSES"; fi
         echo "$LOAD"
         echo "phases: { warmup: 1s, steady: ${steady}s, recovery: 1s }"
         echo "scenarios: [{ scenario: $kind, faults: [{ for: 2s, ${FAULTS[$kind]} }], expect: { fault: [{ load: checkout, success: \">= 1%\" }] } }]"
-    } >"$folder/work/shakedown.yaml"
-    if [ "$runtime" = docker ]; then cp "$scratch/compose.yaml" "$folder/work"; else ln "$scratch/shop" "$folder/work"; fi
+    } >"$folder/tree/shakedown.yaml"
+    if [ "$runtime" = docker ]; then cp "$scratch/compose.yaml" "$folder/tree"; else ln "$scratch/shop" "$folder/tree"; fi
     files >"$folder/files"
     nft list tables 2>/dev/null | sort >"$folder/tables" || :
 }
 
 # The shell ignores INT and QUIT in what it starts in the background: `env` takes that back.
 launch() {
-    TMPDIR=$folder/work/tmp env --chdir="$folder/work" --default-signal=INT,TERM,HUP,QUIT \
+    TMPDIR=$folder/tree/tmp env --chdir="$folder/tree" --default-signal=INT,TERM,HUP,QUIT \
         "$shakedown" run --runtime "$runtime" --baseline-mode none --seed "$round" </dev/null >"$folder/stdout" 2>"$folder/stderr" &
     harness=$!
     started=$(clock)
@@ -271,7 +271,7 @@ agents() { # pids of the run's agents
     done | sort -u
 }
 
-find_run() { run=$(find "$folder/work/.shakedown/runs" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | head -n 1) || :; }
+find_run() { run=$(find "$folder/tree/.shakedown/runs" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | head -n 1) || :; }
 
 strike() { # waits for the moment and sends the signal; sets landed, moment, at
     local -a victims=()

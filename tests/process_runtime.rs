@@ -1,6 +1,6 @@
 //! Whole runs on plain processes: the shop under faults, interrupted, killed, and wrong from the start.
 
-use shakedown_tests::{Folder, Ran, findings, result, shop, signal, validate_junit, wait_for};
+use shakedown_tests::{Folder, Ran, faults_that_held, findings, result, shop, signal, validate_junit, wait_for};
 
 /// The shop on processes with one short scenario. `faults` and `expect` are YAML flow.
 fn shop_folder(defect: &str, faults: &str, expect: &str) -> Folder {
@@ -108,10 +108,7 @@ fn a_narrow_a_sliced_and_a_cut_line_and_a_polite_end_do_what_was_asked() {
     let ran = folder.shakedown(&RUN);
     assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
     let result = result(&folder.path().join("out"));
-    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
-    for fault in faults {
-        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault:#}");
-    }
+    let faults = faults_that_held(&result);
     let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
     assert!((2_000.0..=5_000.0).contains(&achieved(0, "bytes_per_second")), "{:#}", faults[0]);
     assert_eq!(faults[3]["achieved"]["exit_code"], 0.0, "the shop ends by itself: {:#}", faults[3]);
@@ -119,17 +116,16 @@ fn a_narrow_a_sliced_and_a_cut_line_and_a_polite_end_do_what_was_asked() {
 
 #[test]
 fn http_requests_are_refused_held_and_their_answers_changed_and_connections_hang_and_end() {
-    let faults = r#"[{ for: 2s, on: "gateway -> orders", http: { method: POST, path: "/orders*", abort: 503 } }, { for: 2s, on: "orders -> payment", http: { path: /charges, share: 50%, delay: 80ms } }, { at: 2s, for: 1s, on: "orders -> payment", http: { patch: { status: 500, body: broken, set: { X-Chaos: "yes" } } } }, { at: 2s, for: 1s, on: "gateway -> orders", timeout: { after: 200ms } }, { at: 3s, for: 2s, on: "gateway -> catalog", down: {} }, { at: 3s, for: 2s, on: "orders -> payment", latency: { delay: 50ms }, connections: 50% }]"#;
+    let faults = r#"[{ for: 2s, on: "gateway -> orders", http: { method: POST, path: "/orders*", abort: 503 } }, { at: 2s, for: 2s, on: "orders -> payment", http: { path: /charges, share: 50%, delay: 80ms } }, { at: 4s, for: 1s, on: "orders -> payment", http: { patch: { status: 500, body: broken, set: { X-Chaos: "yes" } } } }, { at: 5s, for: 1s, on: "gateway -> orders", timeout: { after: 200ms } }, { at: 6s, for: 2s, on: "gateway -> catalog", down: {} }, { at: 4s, for: 1s, on: "gateway -> catalog", latency: { delay: 50ms }, connections: 90% }]"#;
     let folder = shop_folder("", faults, r#"{ fault: [{ load: checkout, success: ">= 99%" }] }"#);
     folder.shakedown(&RUN).expect_code(1);
     let result = result(&folder.path().join("out"));
-    let faults = result["scenarios"][0]["faults"].as_array().unwrap();
-    for fault in faults {
-        assert!(!fault["reverted_at"].is_null() && fault["error"].is_null(), "{fault:#}");
-    }
+    let faults = faults_that_held(&result);
     let achieved = |index: usize, name: &str| faults[index]["achieved"][name].as_f64().unwrap();
     assert!(achieved(0, "aborted") > 0.0 && faults[0]["achieved"]["aborted"] == faults[0]["achieved"]["matched"], "{:#}", faults[0]);
     assert!(faults[0]["mechanism"].as_str().unwrap().contains("POST /orders*: answered with 503"), "{:#}", faults[0]);
+    assert!((80.0..200.0).contains(&achieved(1, "delay_ms")) && achieved(1, "matched") < achieved(1, "requests"), "{:#}", faults[1]);
+    assert!(achieved(2, "patched") > 0.0 && achieved(3, "closings") > 0.0, "{:#} {:#}", faults[2], faults[3]);
     assert!(achieved(4, "closings") > 0.0 && achieved(4, "refused_ms") > 1_500.0, "{:#}", faults[4]);
     let findings = result["scenarios"][0]["findings"].as_array().unwrap();
     assert!(findings.iter().any(|finding| finding["check"] == "success" && finding["verdict"] == "fail"), "{findings:#?}");

@@ -155,6 +155,16 @@ pub fn result(directory: &Path) -> Value {
     serde_json::from_str(&text).expect("result.json is JSON")
 }
 
+/// The faults of the first scenario, each of which must have touched something and be gone.
+pub fn faults_that_held(result: &Value) -> &[Value] {
+    let faults = result["scenarios"][0]["faults"].as_array().expect("there are faults");
+    for fault in faults {
+        let touched = fault["touched"].as_u64().is_some_and(|touched| touched > 0);
+        assert!(touched && !fault["reverted_at"].is_null() && fault["error"].is_null(), "{fault:#}");
+    }
+    faults
+}
+
 /// The findings of a result with a verdict, as `id: reason`.
 pub fn findings(result: &Value, verdict: &str) -> Vec<String> {
     let scenarios = result["scenarios"].as_array().into_iter().flatten();

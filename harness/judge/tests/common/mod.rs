@@ -374,7 +374,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
     });
     Experiment {
         config: "shakedown.yaml".into(),
-        root: "/work/shop".into(),
+        root: "/srv/shop".into(),
         services: Services::default(),
         telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
         loads: IndexMap::from([("checkout".to_owned(), load)]),
