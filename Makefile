@@ -17,6 +17,9 @@ test: needs shop ## Runs every test. What needs an engine skips aloud where ther
 	$(CARGO) test --quiet --manifest-path fixtures/shop/Cargo.toml --target-dir target/shop
 	./tests/regenerated.sh
 
+test-netem: needs ## Runs the agent's packet tests over netem, in an emulated machine; minutes. See docs/netem.md.
+	./tests/netem.sh
+
 needs:
 	@./tests/needs.sh
 
@@ -29,6 +32,9 @@ build: ## Builds the release binary: target/release/shakedown.
 bench: build shop ## Measures overhead, generator and memory; minutes; see docs/benchmarks.md.
 	./tests/bench.sh
 
+bench-faults: ## Measures faults: onset, dose, packets a second, the link beside HAProxy; as root; three minutes.
+	./tests/bench-faults.sh
+
 soak-kills: build shop ## Kills 200 runs at random moments and counts what is left; about fifteen minutes.
 	./tests/kills.sh
 
@@ -36,4 +42,4 @@ clean-engine: ## Removes what runs left on the engine, and the cached images.
 	$(CARGO) run --quiet --package shakedown -- recover
 	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
 
-.PHONY: help demo test needs shop build bench soak-kills clean-engine
+.PHONY: help demo test test-netem needs shop build bench bench-faults soak-kills clean-engine

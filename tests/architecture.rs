@@ -6,15 +6,16 @@ use serde_json::Value;
 use std::{collections::BTreeMap, process::Command};
 
 /// Each room and the rooms it may use. What is not listed here is not a room.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("shakedown-model", &[]),
     ("shakedown-undo", &["shakedown-model"]),
     ("shakedown-judge", &["shakedown-model"]),
     ("shakedown-reporters", &["shakedown-model"]),
-    ("shakedown-link", &["shakedown-model"]),
+    ("shakedown-link", &[]),
     ("shakedown-load", &["shakedown-model"]),
     ("shakedown-commits", &["shakedown-model"]),
-    ("shakedown-agent", &["shakedown-model", "shakedown-undo", "shakedown-link"]),
+    ("shakedown-agent", &[]),
+    ("shakedown-disk", &[]),
     ("shakedown-evidence", &["shakedown-model"]),
     ("shakedown-runtime", &["shakedown-model", "shakedown-undo"]),
     (
@@ -28,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "shakedown-runtime",
             "shakedown-commits",
             "shakedown-agent",
+            "shakedown-disk",
         ],
     ),
     ("shakedown-tests", &[]),

@@ -16,9 +16,14 @@ need xmllint libxml2-utils
 need chromium chromium
 need column bsdextrautils
 need python3 python3
+need redis-server redis-server
+# Debian keeps PostgreSQL's programs out of the search path, apart by version.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+need psql postgresql-client
 # The images of the runtime's tests are made from it: it must be static.
 file=/bin/busybox
-if [ ! -x "$file" ] || ! ldd "$file" 2>&1 | grep -q 'not a dynamic executable'; then
+linked=$(ldd "$file" 2>&1 || true) # says so of a static program with an exit code other than zero
+if [ ! -x "$file" ] || [[ $linked != *'not a dynamic executable'* ]]; then
     missing+=(busybox-static)
 fi
 
@@ -26,6 +31,13 @@ fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "needs: installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
+    # Packages with services start them when they are installed unless this program says no. The tests start their own.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        trap 'rm -f "$policy"' EXIT
+    fi
     if apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
         exit 0
     fi

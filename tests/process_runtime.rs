@@ -91,14 +91,33 @@ fn a_fault_that_touched_nothing_is_inconclusive_and_never_a_pass() {
 
 #[test]
 fn killed_paused_and_reset_services_come_back() {
-    let faults = r#"[{ for: 1s, on: payment, kill: {} }, { at: 2s, for: 1s, on: catalog, pause: {} }, { at: 4s, for: 1s, on: "orders -> payment", reset: {} }]"#;
+    let faults = r#"[{ for: 1s, on: payment, kill: {} }, { at: 2s, for: 1s, on: catalog, pause: {} }, { at: 4s, for: 1s, on: "orders -> payment", reset: {} }, { at: 5s, for: 1s, on: catalog, stop: {} }, { at: 6s, for: 2s, on: payment, crash_loop: { every: 1s } }]"#;
     let folder = shop_folder("", faults, "{ recovery: { within: 4s } }");
     let ran = folder.shakedown(&RUN);
     let result = result(&folder.path().join("out"));
-    for fault in result["scenarios"][0]["faults"].as_array().unwrap() {
-        assert!(fault["touched"].as_u64().unwrap() > 0 && !fault["reverted_at"].is_null(), "{fault}");
-    }
+    let faults = faults_that_held(&result);
+    assert_eq!(faults[4]["achieved"]["kills"], 2.0, "{:#}", faults[4]);
     ran.expect_code(0);
+}
+
+#[test]
+fn faults_that_are_drawn_are_those_of_the_plan_and_of_every_run_with_the_seed() {
+    let folder = shop_folder("", "[{ for: 1s, on: payment, pause: {} }]", "{}");
+    let config = folder.read("shakedown.yaml");
+    let drawn = "random: { count: 3, for: 1s, gap: 500ms, kinds: [latency, pause, restart], on: [payment, \"orders -> payment\"] }";
+    folder.write("shakedown.yaml", &config.replace("faults: [{ for: 1s, on: payment, pause: {} }]", drawn));
+    let seeded = |words: &[&str]| folder.shakedown(&[words, &["--runtime", "process", "--seed", "5"]].concat());
+    let planned = seeded(&["plan"]);
+    planned.expect_code(0);
+    let ran = seeded(&["run", "--baseline-mode", "none", "--out", "out"]);
+    assert!([0, 1, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
+    let result = result(&folder.path().join("out"));
+    let faults = faults_that_held(&result);
+    assert_eq!(faults.len(), 3);
+    for fault in faults {
+        let line = format!(": {} on {} (", fault["kind"].as_str().unwrap(), fault["target"].as_str().unwrap());
+        assert!(planned.stdout.contains(&line), "{line} is not in\n{}", planned.stdout);
+    }
 }
 
 #[test]

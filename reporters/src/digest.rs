@@ -80,8 +80,8 @@ pub(crate) fn tally(scenario: &ScenarioResult) -> [usize; 3] {
 pub(crate) fn troubles(result: &RunResult) -> Vec<(&'static str, String)> {
     let mut troubles = Vec::new();
     if !result.clean {
-        let text = "not clean: something that the run changed could not be taken back; run `shakedown recover` on this machine";
-        troubles.push(("clean", text.to_owned()));
+        let what = if result.left.is_empty() { "something that the run changed".to_owned() } else { result.left.join("; ") };
+        troubles.push(("clean", format!("not clean: {what} was left behind; run `shakedown recover` on this machine")));
     }
     if let Some(reason) = &result.run.aborted {
         let by = result.run.ended_by.as_deref().map(|by| format!(" ({by})")).unwrap_or_default();

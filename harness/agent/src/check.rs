@@ -1,7 +1,11 @@
 //! Whether a fault makes sense, before anything is tried. Pure.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use crate::session::invalid;
-use crate::wire::{Bandwidth, Connect, Failure, FaultSpec, Kind, Latency, Loss, Mtu, Reorder, Target};
+use crate::wire::{
+    Bandwidth, Clock, Connect, Direction, Failure, FaultSpec, Files, Kind, Latency, Loss, Mtu, Processes, Redirect, Reorder, Target,
+};
 
 const NAME_MAX: usize = 64;
 const ADDRESSES_MAX: usize = 1024;
@@ -13,6 +17,9 @@ const SHARE_MAX_PPM: u32 = 1_000_000;
 const MTU_MIN: u32 = 68;
 const MTU_MIN_6: u32 = 1280;
 const MTU_MAX: u32 = 65_535;
+/// A hundred years of 365 days.
+const OFFSET_MAX_US: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
+const LEAVE_MAX: u32 = 1_000_000;
 const TTL_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The first mistake in a fault.
@@ -24,15 +31,7 @@ pub(crate) fn check(spec: &FaultSpec) -> Result<(), Failure> {
     if !(1..=TTL_MAX_MS).contains(&spec.ttl_ms) {
         return Err(invalid(format!("ttl_ms is {}", spec.ttl_ms), "between 1 and 86400000 (24 h)"));
     }
-    if !(1..=ADDRESSES_MAX).contains(&spec.to.addresses.len()) {
-        return Err(invalid(format!("{} addresses", spec.to.addresses.len()), "between 1 and 1024"));
-    }
-    if let Some(address) = spec.to.addresses.iter().find(|address| address.is_unspecified()) {
-        return Err(invalid(format!("{address} is nobody's address"), "name the far end's own addresses"));
-    }
-    if spec.to.ports.len() > PORTS_MAX || spec.to.ports.contains(&0) {
-        return Err(invalid("ports are not usable".to_owned(), "at most 1024, none of them 0; leave empty for all"));
-    }
+    check_target(spec)?;
     match &spec.kind {
         Kind::Latency(latency) => check_latency(latency),
         Kind::Partition {} | Kind::Reset {} | Kind::Connect(Connect::Drop {}) => Ok(()),
@@ -43,7 +42,64 @@ pub(crate) fn check(spec: &FaultSpec) -> Result<(), Failure> {
         Kind::Connect(Connect::DelayUs(delay_us)) => check_delay(*delay_us),
         Kind::Duplicate(duplicate) => check_share(duplicate.share_ppm, SHARE_MAX_PPM, "1000000 is every packet"),
         Kind::Mtu(mtu) => check_mtu(mtu, &spec.to),
+        Kind::Redirect(redirect) => check_redirect(redirect, spec),
+        Kind::Clock(clock) => check_clock(clock),
+        Kind::Files(files) => check_files(files),
     }
+}
+
+/// That the target is of the sort that the kind is done to, and makes sense.
+fn check_target(spec: &FaultSpec) -> Result<(), Failure> {
+    match (&spec.to, spec.direction, spec.kind.on_processes()) {
+        (Target::Packets { addresses, ports }, Some(_), false) => check_far_end(addresses, ports),
+        (Target::Packets { .. }, None, false) => Err(invalid("direction is missing".to_owned(), "one of out, in, both")),
+        (Target::Processes(processes), None, true) => check_processes(*processes),
+        (Target::Processes(_), Some(_), true) => {
+            Err(invalid("processes have no direction".to_owned(), "leave `direction` out: it is said of packets"))
+        }
+        (Target::Processes(_), _, false) => {
+            Err(invalid("this kind of fault is done to packets".to_owned(), "name `addresses` and a `direction`"))
+        }
+        (Target::Packets { .. }, _, true) => {
+            Err(invalid("this kind of fault is done to processes".to_owned(), r#"as `to`, say {"processes":"namespace"}"#))
+        }
+    }
+}
+
+fn check_far_end(addresses: &[IpAddr], ports: &[u16]) -> Result<(), Failure> {
+    if !(1..=ADDRESSES_MAX).contains(&addresses.len()) {
+        return Err(invalid(format!("{} addresses", addresses.len()), "between 1 and 1024"));
+    }
+    if let Some(address) = addresses.iter().find(|address| address.is_unspecified()) {
+        return Err(invalid(format!("{address} is nobody's address"), "name the far end's own addresses"));
+    }
+    if ports.len() > PORTS_MAX || ports.contains(&0) {
+        return Err(invalid("ports are not usable".to_owned(), "at most 1024, none of them 0; leave empty for all"));
+    }
+    Ok(())
+}
+
+fn check_processes(processes: Processes) -> Result<(), Failure> {
+    match processes {
+        Processes::Namespace | Processes::Group(2..) => Ok(()),
+        Processes::Group(group) => {
+            Err(invalid(format!("{group} is no service's process group"), "the id of the group's leader, which is more than 1"))
+        }
+    }
+}
+
+fn check_clock(clock: &Clock) -> Result<(), Failure> {
+    if (1..=OFFSET_MAX_US).contains(&clock.offset_us.unsigned_abs()) {
+        return Ok(());
+    }
+    Err(invalid(format!("offset_us is {}", clock.offset_us), "not 0, and at most 3153600000000000 (100 years) either way"))
+}
+
+fn check_files(files: &Files) -> Result<(), Failure> {
+    if files.leave <= LEAVE_MAX {
+        return Ok(());
+    }
+    Err(invalid(format!("leave is {}", files.leave), "at most 1000000; 0 for none at all"))
 }
 
 fn check_share(share_ppm: u32, most: u32, hint: &str) -> Result<(), Failure> {
@@ -94,7 +150,8 @@ fn check_mtu(mtu: &Mtu, to: &Target) -> Result<(), Failure> {
     if !(MTU_MIN..=MTU_MAX).contains(&mtu.bytes) {
         return Err(invalid(format!("bytes is {}", mtu.bytes), "between 68, which every path takes, and 65535, which no packet passes"));
     }
-    if mtu.bytes < MTU_MIN_6 && to.addresses.iter().any(|address| address.to_canonical().is_ipv6()) {
+    let wide = |to: &Target| matches!(to, Target::Packets { addresses, .. } if addresses.iter().any(|it| it.to_canonical().is_ipv6()));
+    if mtu.bytes < MTU_MIN_6 && wide(to) {
         return Err(invalid(
             format!("bytes is {} and the target has IPv6 addresses", mtu.bytes),
             "every path of IPv6 takes 1280 bytes: ask for at least that, or name the IPv4 addresses only",
@@ -117,6 +174,33 @@ fn check_latency(latency: &Latency) -> Result<(), Failure> {
         return Err(invalid(
             format!("correlation_ppm is {}", latency.correlation_ppm),
             "at most 999999 of a million: where all of a delay comes from the one before, none ever changes",
+        ));
+    }
+    Ok(())
+}
+
+fn check_redirect(redirect: &Redirect, spec: &FaultSpec) -> Result<(), Failure> {
+    let Redirect { port, except_uid, udp, reset_established: _ } = *redirect;
+    let (Target::Packets { addresses, ports }, Some(Direction::Out)) = (&spec.to, spec.direction) else {
+        return Err(invalid("direction is not out".to_owned(), "only connections that this namespace opens can be led elsewhere"));
+    };
+    if port == 0 {
+        return Err(invalid("port is 0".to_owned(), "name the port at which the relay listens"));
+    }
+    if [0, u32::MAX].contains(&except_uid) {
+        return Err(invalid(
+            format!("except_uid is {except_uid}"),
+            "run the relay as a user of its own: what root sends is to be led there too",
+        ));
+    }
+    if udp && ports.is_empty() {
+        return Err(invalid("udp without ports".to_owned(), "name the ports, such as 53"));
+    }
+    let is_relay = |address: &IpAddr| [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&address.to_canonical());
+    if addresses.iter().any(is_relay) && (ports.is_empty() || ports.contains(&port)) {
+        return Err(invalid(
+            format!("the target has the relay's own port {port}"),
+            "name ports without it: what arrives there would be led there",
         ));
     }
     Ok(())

@@ -1,14 +1,16 @@
 //! The seam between deciding and doing: what a fault may do to a kernel ([`Act`]), what takes it back ([`Undo`]), and
-//! who does it ([`Kernel`]). The real kernel is `netlink::linux`; the tests have one that can stop at every step.
+//! who does it ([`Kernel`]). The real kernel is `linux`; the tests have one that can stop at every step.
 //!
 //! The rules of the house: names are chosen before anything is made; an undo removes what is ours by name and never
-//! writes back a remembered value; an undo whose object is already gone succeeds.
+//! writes back a remembered value; an undo whose object is already gone succeeds. One exception, [`Undo::Unlimit`]: what
+//! a process was allowed is written nowhere but in the limit that the fault lowers. It is remembered, and given back only
+//! where the process still has the limit that we set.
 
 use std::net::IpAddr;
 
-use crate::wire::{Bandwidth, Corrupt, Dose, Duplicate, Facts, Latency, Loss, Mtu, QueuePower, Reorder};
+use crate::wire::{Bandwidth, Clock, Corrupt, Dose, Duplicate, Facts, Files, Latency, Loss, Mtu, Processes, QueuePower, Reorder, Survey};
 
-/// Does what a plan says, to the network namespace that the agent stands in.
+/// Does what a plan says, to the network namespace that the agent stands in and to the processes that it sees.
 pub trait Kernel {
     /// What works here. Tried out, not guessed.
     fn facts(&mut self) -> Facts;
@@ -18,8 +20,13 @@ pub trait Kernel {
     fn act(&mut self, act: &Act) -> Result<(), KernelError>;
     /// Takes one change back. Already gone is `Ok`.
     fn undo(&mut self, undo: &Undo) -> Result<(), KernelError>;
-    /// What was counted in these tables and by this queue, which may be closed already.
-    fn dose(&mut self, tables: &[TableId], queue: Option<u16>) -> Result<Dose, KernelError>;
+    /// What was counted there. A queue may be closed and a grip loosened already.
+    fn dose(&mut self, meters: &Meters) -> Result<Dose, KernelError>;
+    /// What stands there, whoever made it: looked at anew, with nothing that was remembered of a fault.
+    fn survey(&mut self) -> Survey;
+    /// Does to processes that have begun since what the grips in force do to the others; returns whether there are any
+    /// grips: then call it again soon.
+    fn tend(&mut self) -> bool;
     /// Finishes undos that had to wait; returns whether some still have to: then call it again soon.
     fn tidy(&mut self) -> bool;
 }
@@ -30,6 +37,12 @@ pub enum KernelError {
     /// Somebody else in this network namespace listens to this queue: choose another number.
     #[error("queue {0} is taken")]
     QueueTaken(u16),
+    /// The kernel's queueing disciplines cannot do this here: a queue may.
+    #[error("{0}")]
+    NoDiscipline(String),
+    /// Processes could not be reached, or not be let go of.
+    #[error("{0}")]
+    Processes(String),
     /// A system call or a netlink message was refused.
     #[error("{doing}: {source}")]
     Refused {
@@ -46,8 +59,25 @@ pub enum Act {
     CreateTable(Table),
     /// A queue with somebody who listens.
     OpenQueue { number: u16, treatment: Treatment },
-    /// Rules, all at once: from here on packets are affected.
-    Arm { table: TableId, rules: Vec<Rule> },
+    /// A queueing discipline on the interface that leads to the target, with a class that no packet is led to yet.
+    Shape(Shape),
+    /// Rules, all at once: from here on packets are affected. Then what was decided about these flows is forgotten, so that their next packets meet
+    /// rules which are for first ones; and TCP sockets that are connected to a target are disconnected, where the kernel can.
+    Arm { table: TableId, rules: Vec<Rule>, forget: Option<Flows>, disconnect: Option<Disconnect> },
+    /// The wall clock of processes goes wrong.
+    Skew { grip: String, processes: Processes, clock: Clock },
+    /// Processes may open only so many more files.
+    Limit { grip: String, processes: Processes, files: Files },
+}
+
+/// Where to read what a fault did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meters {
+    pub tables: Vec<TableId>,
+    pub queue: Option<u16>,
+    pub shape: Option<Shape>,
+    /// The name of a hold on processes.
+    pub grip: Option<String>,
 }
 
 impl Act {
@@ -56,7 +86,14 @@ impl Act {
         match self {
             Self::CreateTable(table) => Undo::DeleteTable(table.id.clone()),
             Self::OpenQueue { number, .. } => Undo::CloseQueue(*number),
-            Self::Arm { table, .. } => Undo::Disarm(table.clone()),
+            Self::Shape(shape) => Undo::Unshape(shape.handle),
+            Self::Arm { table, rules, forget, .. } => Undo::Disarm {
+                table: table.clone(),
+                stays: rules.iter().filter(|rule| rule.sentence.serves_the_queued()).cloned().collect(),
+                forget: forget.clone(),
+            },
+            Self::Skew { grip, .. } => Undo::Unskew(grip.clone()),
+            Self::Limit { grip, .. } => Undo::Unlimit(grip.clone()),
         }
     }
 }
@@ -68,8 +105,30 @@ pub enum Undo {
     DeleteTable(TableId),
     /// Let the held packets go on, at once and in order, then stop listening.
     CloseQueue(u16),
-    /// Remove a table's rules: from here on no packet is affected. Its counters stay readable.
-    Disarm(TableId),
+    /// Remove the discipline of this handle, wherever it is, once what it holds has gone on.
+    Unshape(u16),
+    /// Remove a table's rules: from here on no packet that arrives is affected. Its counters stay readable, and so do, until the table goes, the rules that
+    /// serve the packets which wait for their verdict already. Then what the rules decided about these flows is forgotten.
+    Disarm { table: TableId, stays: Vec<Rule>, forget: Option<Flows> },
+    /// Put the kernel's own clock code back into every process that has ours, unless another fault wants it there.
+    Unskew(String),
+    /// Give every process back what it was allowed, unless it has chosen a limit of its own since.
+    Unlimit(String),
+}
+
+/// Whom sockets are connected to that shall be no more, and whose are left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disconnect {
+    pub flows: Flows,
+    pub except_user: u32,
+}
+
+/// Flows from this namespace to a target, by the addresses that their senders use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flows {
+    pub family: Family,
+    pub addresses: Vec<IpAddr>,
+    pub ports: Vec<u16>,
 }
 
 /// `NFPROTO_IPV4` or `NFPROTO_IPV6`. Not `inet`: an xtables target has to be at home in both families or neither.
@@ -92,7 +151,7 @@ pub struct Table {
     pub id: TableId,
     /// The kernel removes it when our netlink socket closes, however that happens.
     pub owned: bool,
-    /// Of its base chains. Higher is later.
+    /// Of its base chains but [`Hook::Opening`], whose place is fixed. Higher is later.
     pub priority: i32,
     /// Where its base chains hang.
     pub hooks: Vec<Hook>,
@@ -107,6 +166,8 @@ pub struct Table {
 pub enum Hook {
     /// `NF_INET_LOCAL_OUT`: sent by this namespace. The far end is the destination.
     Output,
+    /// The same where addresses are translated, before anybody else does: it sees the first packet of each connection.
+    Opening,
     /// `NF_INET_LOCAL_IN`: received by this namespace. The far end is the source.
     Input,
 }
@@ -116,6 +177,7 @@ impl Hook {
     pub fn chain(self) -> &'static str {
         match self {
             Self::Output => "output",
+            Self::Opening => "opening",
             Self::Input => "input",
         }
     }
@@ -138,6 +200,8 @@ pub struct Rule {
     pub protocol: Option<Protocol>,
     /// Only the table's ports. Needs a protocol.
     pub ports: PortMatch,
+    /// Not what this user's sockets send, nor what no socket sends (any more).
+    pub spares: Option<u32>,
     pub sentence: Sentence,
 }
 
@@ -169,8 +233,61 @@ pub enum Sentence {
     PassBroadcasts,
     /// Copied, if the listener has chosen it; then it passes, and no later rule looks at it. Not counted.
     Duplicate,
+    /// Counted, and its connection led to this port of the loopback from its first packet on. Only at [`Hook::Opening`].
+    Redirect { port: u16 },
+    /// Counted, and given the priority by which a discipline of ours knows its class; passes where there is none.
+    Shape { class: u32 },
     /// Counted and led to a queue; passes if nobody listens there.
     Queue { number: u16, power: QueuePower },
+}
+
+impl Sentence {
+    /// Whether its rule touches only what a listener has chosen from its queue, and what came of that. Such a rule must outlive the one that leads to the
+    /// queue: without it a packet that waits there when its fault ends would be chosen, and then not copied.
+    fn serves_the_queued(self) -> bool {
+        matches!(self, Self::PassCopies | Self::Duplicate)
+    }
+}
+
+/// A queueing discipline for one fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// The upper half of its number; the kernel gives itself those from 0x8000 on.
+    pub handle: u16,
+    /// The far ends. All have to be reached by one interface.
+    pub addresses: Vec<IpAddr>,
+    pub discipline: Discipline,
+}
+
+impl Shape {
+    /// The class of ours: the fourth, behind the three that the kernel's default has too.
+    pub fn class(handle: u16) -> u32 {
+        (u32::from(handle) << 16) | 4
+    }
+}
+
+/// What the kernel itself does with the packets of a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discipline {
+    /// `netem delay`. Without correlation, and with at most [`Discipline::JITTER_MAX_US`].
+    Hold(Latency),
+    /// `netem loss`
+    Lose(Loss),
+    /// `tbf`
+    Pace(Bandwidth),
+}
+
+impl Discipline {
+    /// netem takes the jitter, which we double, for 32 bits of nanoseconds.
+    pub const JITTER_MAX_US: u64 = 1_000_000;
+
+    /// What the kernel calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hold(_) | Self::Lose(_) => "netem",
+            Self::Pace(_) => "tbf",
+        }
+    }
 }
 
 /// What the listener does with the packets of a queue.

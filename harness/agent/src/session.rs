@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::check::check;
-use crate::faults::{Plan, Site};
-use crate::kernel::{Kernel, KernelError, Undo};
-use crate::wire::{Answer, Applied, Beat, Dose, Event, Facts, Failure, FaultSpec, Line, Request, Reverted};
+use crate::faults::{Plan, Site, shape};
+use crate::kernel::{Discipline, Kernel, KernelError, Undo};
+use crate::wire::{Answer, Applied, Beat, Dose, Event, Facts, Failure, FaultSpec, Line, Powers, Request, Reverted};
 
 /// Ended faults remembered, so that a late `revert` is told what its fault did.
 const ENDED_MAX: usize = 256;
@@ -24,9 +24,23 @@ const FIRST_PRIORITY: i32 = 250;
 /// How soon an undo that failed or had to wait is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// How soon processes that have begun are looked for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What does the faults that both a queue of ours and a queueing discipline of the kernel can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Means {
+    /// The queue: dies with the agent, measures what it does, obeys seeds, works in both directions.
+    #[default]
+    Queue,
+    /// The discipline, where it can be had; else the queue.
+    Netem,
+}
+
 /// A conversation and the faults it has put in force.
 pub struct Session<K> {
     kernel: K,
+    means: Means,
     facts: Option<Facts>,
     standing: BTreeMap<String, Standing>,
     ended: VecDeque<Reverted>,
@@ -34,6 +48,8 @@ pub struct Session<K> {
     owed: Vec<Undo>,
     /// Whether the kernel has put off an undo.
     untidy: bool,
+    /// When to look for processes that have begun; `None` while no fault has a grip on any.
+    look: Option<Instant>,
     sequence: u16,
 }
 
@@ -44,9 +60,37 @@ struct Standing {
     expires: Instant,
 }
 
+/// A fault that has been put in force, and by what.
+struct Done {
+    plan: Plan,
+    undos: Vec<Undo>,
+    mechanism: String,
+}
+
+/// Whether a fault is done by a discipline; if not, why, where one was asked for.
+enum Shaped {
+    Yes(Done),
+    No(Option<String>),
+}
+
 impl<K: Kernel> Session<K> {
     pub fn new(kernel: K) -> Self {
-        Self { kernel, facts: None, standing: BTreeMap::new(), ended: VecDeque::new(), owed: Vec::new(), untidy: false, sequence: 0 }
+        Self::by(Means::default(), kernel)
+    }
+
+    /// One that prefers certain means.
+    pub fn by(means: Means, kernel: K) -> Self {
+        Self {
+            kernel,
+            means,
+            facts: None,
+            standing: BTreeMap::new(),
+            ended: VecDeque::new(),
+            owed: Vec::new(),
+            untidy: false,
+            look: None,
+            sequence: 0,
+        }
     }
 
     /// Answers one line, given without its newline.
@@ -65,6 +109,7 @@ impl<K: Kernel> Session<K> {
             Request::Dose { name, .. } => self.dose(&name).map(Answer::Dose),
             Request::Revert { name, .. } => self.revert(&name).map(Answer::Reverted),
             Request::Beat { .. } => Ok(Answer::Beat(Beat { at_unix_ns: unix_ns(), faults: self.standing.keys().cloned().collect() })),
+            Request::Survey { .. } => Ok(Answer::Survey(self.kernel.survey())),
         }
     }
 
@@ -77,12 +122,15 @@ impl<K: Kernel> Session<K> {
     /// When [`Session::tick`] has something to do next.
     pub fn next_tick(&self, now: Instant) -> Option<Instant> {
         let retry = (self.untidy || !self.owed.is_empty()).then(|| now + RETRY);
-        self.standing.values().map(|standing| standing.expires).chain(retry).min()
+        self.standing.values().map(|standing| standing.expires).chain(retry).chain(self.look).min()
     }
 
-    /// Takes back what has expired, and tries again what is owed.
+    /// Takes back what has expired, tries again what is owed, and sees to processes that have begun.
     pub fn tick(&mut self, now: Instant) -> Vec<Line> {
         self.settle();
+        if self.look.is_some_and(|look| look <= now) {
+            self.look = self.kernel.tend().then(|| now + LOOK);
+        }
         let expired = self.standing.iter().filter(|(_, standing)| standing.expires <= now);
         let names: Vec<String> = expired.map(|(name, _)| name.clone()).collect();
         names.iter().filter_map(|name| self.revert(name).ok()).map(|reverted| Line::event(Event::Expired(reverted))).collect()
@@ -103,36 +151,78 @@ impl<K: Kernel> Session<K> {
             return Err(name_taken(&spec.name));
         }
         let powers = self.facts().powers.clone();
-        if let Some(power) = spec.kind.fault().lacks(&powers) {
-            return Err(unsupported(power, &powers.why_not));
-        }
         let begun = Instant::now();
-        let (plan, undos) = self.carry_out(spec)?;
+        let Done { plan, undos, mechanism } = match self.shape(spec, &powers)? {
+            Shaped::Yes(done) => done,
+            Shaped::No(why) => self.carry_out(spec, &powers, why)?,
+        };
+        if plan.meters.grip.is_some() {
+            self.look = Some(Instant::now() + LOOK);
+        }
         let ttl = Duration::from_millis(spec.ttl_ms);
         self.standing.insert(spec.name.clone(), Standing { plan, undos, expires: Instant::now() + ttl });
         self.ended.retain(|reverted| reverted.name != spec.name);
         let applied_at_unix_ns = unix_ns();
         Ok(Applied {
             name: spec.name.clone(),
-            mechanism: spec.kind.fault().mechanism(&powers),
+            mechanism,
             applied_at_unix_ns,
             expires_at_unix_ns: applied_at_unix_ns + ttl.as_nanos() as u64,
             took_us: begun.elapsed().as_micros() as u64,
         })
     }
 
+    /// Does it by a discipline, if that is preferred and can be.
+    fn shape(&mut self, spec: &FaultSpec, powers: &Powers) -> Result<Shaped, Failure> {
+        if self.means == Means::Queue || spec.kind.on_processes() || !powers.nft {
+            return Ok(Shaped::No(None));
+        }
+        let discipline: Discipline = match shape::discipline(spec, powers) {
+            Ok(discipline) => discipline,
+            Err(why) => return Ok(Shaped::No(Some(why.to_owned()))),
+        };
+        let mechanism = shape::mechanism(&discipline, self.facts());
+        let plan = shape::plan(spec, &self.site(spec), discipline);
+        let mut undos = Vec::new();
+        match self.act(&plan, &mut undos) {
+            Ok(()) => Ok(Shaped::Yes(Done { plan, undos, mechanism })),
+            Err(error) => {
+                self.unwind(undos);
+                match error {
+                    KernelError::NoDiscipline(why) => Ok(Shaped::No(Some(why))),
+                    error => Err(kernel_failure(&error)),
+                }
+            }
+        }
+    }
+
+    /// Takes the steps of a plan, noting the way back before each.
+    fn act(&mut self, plan: &Plan, undos: &mut Vec<Undo>) -> Result<(), KernelError> {
+        plan.steps.iter().try_for_each(|step| {
+            undos.push(step.undo.clone());
+            self.kernel.act(&step.act)
+        })
+    }
+
+    /// Does it as its kind does; with `why` there is no discipline.
+    fn carry_out(&mut self, spec: &FaultSpec, powers: &Powers, why: Option<String>) -> Result<Done, Failure> {
+        if let Some(power) = spec.kind.fault().lacks(powers) {
+            return Err(unsupported(power, &powers.why_not));
+        }
+        let (plan, undos) = self.act_out(spec)?;
+        let mut mechanism = spec.kind.fault().mechanism(powers);
+        mechanism.extend(why.map(|why| format!("; no discipline: {why}")));
+        Ok(Done { plan, undos, mechanism })
+    }
+
     /// Plans and acts; plans again with another queue where somebody else has the one that was chosen.
-    fn carry_out(&mut self, spec: &FaultSpec) -> Result<(Plan, Vec<Undo>), Failure> {
+    fn act_out(&mut self, spec: &FaultSpec) -> Result<(Plan, Vec<Undo>), Failure> {
         let mut tries = QUEUES_TO_TRY;
         loop {
             let site = self.site(spec);
             let plan = spec.kind.fault().plan(spec, &site);
             let mut undos = Vec::new();
-            let acted = plan.steps.iter().try_for_each(|step| {
-                undos.push(step.undo.clone());
-                self.kernel.act(&step.act)
-            });
-            match acted {
+            match self.act(&plan, &mut undos) {
                 Ok(()) => return Ok((plan, undos)),
                 Err(KernelError::QueueTaken(number)) if tries > 1 => {
                     tries -= 1;
@@ -150,9 +240,11 @@ impl<K: Kernel> Session<K> {
     fn site(&mut self, spec: &FaultSpec) -> Site {
         self.sequence = (self.sequence + 1) % (1 << 14);
         let plain = spec.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let name = format!("{}_{}_{plain}", self.kernel.name_stem(), self.sequence);
         Site {
             powers: self.facts().powers.clone(),
-            name: format!("{}_{}_{plain}", self.kernel.name_stem(), self.sequence),
+            handle: handle(&name),
+            name,
             queue: FIRST_QUEUE + 2 * self.sequence,
             priority: FIRST_PRIORITY + i32::from(self.sequence),
         }
@@ -162,7 +254,7 @@ impl<K: Kernel> Session<K> {
         let Some(Standing { plan, .. }) = self.standing.get(name) else {
             return Err(unknown_fault(name));
         };
-        self.kernel.dose(&plan.tables, plan.queue).map_err(|error| kernel_failure(&error))
+        self.kernel.dose(&plan.meters).map_err(|error| kernel_failure(&error))
     }
 
     fn revert(&mut self, name: &str) -> Result<Reverted, Failure> {
@@ -174,7 +266,7 @@ impl<K: Kernel> Session<K> {
         let (counters, rest): (Vec<Undo>, Vec<Undo>) = standing.undos.into_iter().partition(|undo| matches!(undo, Undo::DeleteTable(_)));
         self.unwind(rest);
         let reverted_at_unix_ns = Some(unix_ns());
-        let dose = self.kernel.dose(&standing.plan.tables, standing.plan.queue).ok();
+        let dose = self.kernel.dose(&standing.plan.meters).ok();
         self.unwind(counters);
         let took_us = begun.elapsed().as_micros() as u64;
         let reverted = Reverted { name: name.to_owned(), already_gone: false, dose, reverted_at_unix_ns, took_us };
@@ -202,7 +294,14 @@ impl<K: Kernel> Session<K> {
     }
 }
 
-fn unix_ns() -> u64 {
+/// A number for a discipline, from a name that no other agent uses (FNV-1a): from 0x4000 to 0x7fff, which people seldom use and
+/// the kernel never.
+fn handle(name: &str) -> u16 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    0x4000 | ((hash ^ (hash >> 16)) & 0x3fff) as u16
+}
+
+pub(crate) fn unix_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
@@ -211,7 +310,7 @@ fn readable_id(line: &[u8]) -> Option<u64> {
     serde_json::from_slice::<serde_json::Value>(line).ok()?.get("id")?.as_u64()
 }
 
-fn failure(code: &str, message: String, hint: &str) -> Failure {
+pub(crate) fn failure(code: &str, message: String, hint: &str) -> Failure {
     Failure { code: code.to_owned(), message, hint: hint.to_owned() }
 }
 
@@ -244,6 +343,6 @@ fn kernel_failure(error: &KernelError) -> Failure {
 }
 
 fn undo_failed(owed: &[Undo]) -> Failure {
-    let hint = "the agent tries again every 50 ms; closing its stdin removes every owned table for certain";
+    let hint = "the agent tries again every 50 ms; an owned table goes for certain when the agent ends, what was done to a process when the process does";
     failure("kernel", format!("could not undo {owed:?}"), hint)
 }

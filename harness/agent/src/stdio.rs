@@ -1,24 +1,17 @@
 //! The loop around a session: one thread that waits for a line, a deadline or a signal, whichever is first.
 //!
-//! It never blocks on its reader: replies wait in memory until there is room, so that a harness which has stopped
+//! It never blocks on its reader: replies wait in an outbox until there is room, so that a harness which has stopped
 //! reading cannot keep a fault alive beyond its time to live. One that lets a mebibyte gather is given up on.
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::kernel::Kernel;
 use crate::netlink::sys::{self, Interest};
+use crate::outbox::Outbox;
 use crate::session::{Session, malformed};
 use crate::wire::{Line, MAX_LINE_BYTES};
-
-/// Reply bytes that may wait for a reader.
-const UNREAD_MAX_BYTES: usize = 1024 * 1024;
-/// `PIPE_BUF`: a pipe that is ready takes this much without blocking.
-const WRITE_BYTES: usize = 4096;
-/// How long the last words wait for a reader.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a conversation ended. Everything had been taken back by then, unless `clean` is false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,22 +24,21 @@ pub struct Ended {
 /// Call it before other threads exist: it blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT in order to wait for them.
 pub fn serve<K: Kernel>(session: &mut Session<K>, input: impl AsFd, output: impl AsFd) -> io::Result<Ended> {
     let endings = sys::endings()?;
-    let mut desk = Desk { input: input.as_fd(), output: output.as_fd(), lines: Lines::default(), unread: VecDeque::new() };
+    let mut desk = Desk { input: input.as_fd(), lines: Lines::default(), outbox: Outbox::new(output.as_fd()) };
     let result = desk.converse(session, endings.as_fd());
     let (last_words, clean) = session.take_back_all();
     for line in &last_words {
-        desk.say(line);
+        desk.outbox.say(line);
     }
-    desk.part();
+    desk.outbox.part();
     result.map(|()| Ended { clean })
 }
 
 /// The two ends of the pipe.
 struct Desk<'a> {
     input: BorrowedFd<'a>,
-    output: BorrowedFd<'a>,
     lines: Lines,
-    unread: VecDeque<u8>,
+    outbox: Outbox<'a>,
 }
 
 impl Desk<'_> {
@@ -55,15 +47,13 @@ impl Desk<'_> {
             let now = Instant::now();
             let timeout = session.next_tick(now).map(|tick| tick.saturating_duration_since(now));
             let mut watched = vec![(self.input, Interest::Read), (endings, Interest::Read)];
-            if !self.unread.is_empty() {
-                watched.push((self.output, Interest::Write));
-            }
+            watched.extend(self.outbox.interest());
             let ready = sys::wait(&watched, timeout)?;
             for event in session.tick(Instant::now()) {
-                self.say(&event);
+                self.outbox.say(&event);
             }
-            let reader_gone = ready.get(2) == Some(&true) && self.write().is_err();
-            if ready[1] || reader_gone || self.unread.len() > UNREAD_MAX_BYTES {
+            let reader_gone = ready.get(2) == Some(&true) && self.outbox.write().is_err();
+            if ready[1] || reader_gone || self.outbox.overflows() {
                 return Ok(());
             }
             if ready[0] && !self.listen(session)? {
@@ -89,35 +79,9 @@ impl Desk<'_> {
                 Heard::Line(line) => session.answer(&line),
                 Heard::TooLong => Line::reply(None, Err(malformed("the line is longer than 64 KiB"))),
             };
-            self.say(&reply);
+            self.outbox.say(&reply);
         }
         Ok(length > 0)
-    }
-
-    fn say(&mut self, line: &Line) {
-        if let Ok(text) = serde_json::to_vec(line) {
-            self.unread.extend(text);
-            self.unread.push_back(b'\n');
-        }
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let (first, _) = self.unread.as_slices();
-        let written = sys::write(self.output, &first[..first.len().min(WRITE_BYTES)])?;
-        self.unread.drain(..written);
-        Ok(())
-    }
-
-    /// Writes what is left, if somebody reads it within a second.
-    fn part(&mut self) {
-        let until = Instant::now() + FAREWELL;
-        while !self.unread.is_empty() && Instant::now() < until {
-            let left = until.saturating_duration_since(Instant::now());
-            match sys::wait(&[(self.output, Interest::Write)], Some(left)) {
-                Ok(ready) if ready[0] && self.write().is_ok() => {}
-                _ => return,
-            }
-        }
     }
 }
 

@@ -13,8 +13,10 @@ use support::{Agent, FAR, FAR_6, Far, NEAR, PATIENCE, connect, fault, in_two_nam
 /// Time for two attempts: the kernel sends a SYN again after a second.
 const SHORT: Duration = Duration::from_millis(1_500);
 const DELAY: Duration = Duration::from_millis(300);
-/// Upper bounds leave room for a busy machine.
+/// What connecting takes beyond the delay, with room for a busy machine.
 const ROOM: Duration = Duration::from_millis(150);
+/// A busy machine only ever adds to a time: what is said of times is said of the least of so many attempts, at most.
+const ATTEMPTS: usize = 20;
 
 /// Connects from the end that `direction` says to a listener at the other, and says how long it took.
 fn attempt(far: &Far, direction: &str, to: SocketAddr, patience: Duration) -> std::io::Result<(TcpStream, Duration)> {
@@ -23,6 +25,15 @@ fn attempt(far: &Far, direction: &str, to: SocketAddr, patience: Duration) -> st
         TcpStream::connect_timeout(&to, patience).map(|stream| (stream, begun.elapsed()))
     };
     if direction == "in" { far.errand(connect) } else { connect() }
+}
+
+fn is_quick(stream: &TcpStream) -> bool {
+    (0..ATTEMPTS).any(|_| round_trip(stream).expect("an answer") < DELAY)
+}
+
+/// Whether an attempt soon takes no longer than it has to.
+fn connects_again(far: &Far, direction: &str, to: SocketAddr) -> bool {
+    (0..ATTEMPTS).any(|_| attempt(far, direction, to, PATIENCE).expect("a connection").1 < ROOM)
 }
 
 /// A listener at the end that is connected to in this direction.
@@ -52,8 +63,7 @@ fn dropped_attempts_time_out_and_open_connections_do_not_notice() {
             assert_eq!((dose.packets, dose.judged, dose.lost, dose.connections), (2, 2, 2, Some(1)), "{direction} {address}");
             assert_eq!((dose.dropped_by_queue, dose.trouble), (0, None));
             assert_eq!(tables(), []);
-            let (_, took) = attempt(far, direction, to, PATIENCE).unwrap();
-            assert!(took < ROOM, "connecting works again: {took:?}");
+            assert!(connects_again(far, direction, to), "{direction} {address}");
         });
     }
 }
@@ -67,23 +77,21 @@ fn delayed_attempts_succeed_late_and_what_follows_them_is_not_late() {
             let to = listener.local_addr().unwrap();
             let kind = json!({ "connect": { "delay_us": DELAY.as_micros() as u64 } });
             agent.apply(&fault(&kind, &[address], &[], direction));
-            for _ in 0..5 {
-                let (_, took) = attempt(far, direction, to, PATIENCE).unwrap();
-                assert!(took >= DELAY && took < DELAY + ROOM, "{direction} {address}: {took:?}");
-            }
+            let took = [(); 5].map(|()| attempt(far, direction, to, PATIENCE).unwrap().1);
+            assert!(took.iter().all(|took| *took >= DELAY), "{direction} {address}: {took:?}");
+            assert!(took.iter().any(|took| *took < DELAY + ROOM), "{direction} {address}: {took:?}");
             // Counted a moment after they went on.
             while agent.dose("f").delayed < 5 {}
             let dose = agent.dose("f");
             assert_eq!((dose.judged, dose.delayed, dose.lost, dose.connections), (5, 5, 0, Some(5)));
             if direction != "in" {
                 let echo = connect(address, far.echo());
-                assert!(round_trip(&echo).unwrap() < DELAY, "the new connection is not slow");
+                assert!(is_quick(&echo), "the new connection is not slow");
             }
-            assert!(round_trip(&open).unwrap() < DELAY, "nor is the old one");
+            assert!(is_quick(&open), "nor is the old one");
             agent.revert("f");
             assert_eq!(tables(), []);
-            let (_, took) = attempt(far, direction, to, PATIENCE).unwrap();
-            assert!(took < ROOM, "{took:?}");
+            assert!(connects_again(far, direction, to), "{direction} {address}");
         });
     }
 }

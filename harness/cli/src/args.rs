@@ -21,7 +21,7 @@ const EXIT_CODES: &str = "Exit codes:
   2    usage or config error
   3    inconclusive, where the config says that blocks
   4    environment: no engine, a service never ready, steady state broken before any fault
-  5    not clean: an undo failed; run `shakedown recover`
+  5    not clean: an undo failed, or something is not as it was; run `shakedown recover`
   70   a bug in shakedown
   130, 143  interrupted, and clean";
 
@@ -97,7 +97,7 @@ pub(crate) enum Command {
     /// Prints a recorded run again.
     Report(ReportOptions),
     /// Takes back whatever a dead run left behind.
-    Recover,
+    Recover(RecoverOptions),
     /// The store of baselines.
     #[command(subcommand)]
     Baseline(BaselineAction),
@@ -204,6 +204,18 @@ pub(crate) struct ReportOptions {
     pub(crate) directories: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// Flags of `recover`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoverOptions {
+    /// The kill switch: also runs that are alive, of anybody on this machine. Their harnesses are asked to end, killed where they do not, and
+    /// everything that carries a run's marks is removed. Asks first.
+    #[arg(long, env = "SHAKEDOWN_RECOVER_ALL")]
+    pub(crate) all: bool,
+    /// Do not ask; without a terminal there is nobody to ask.
+    #[arg(long, env = "SHAKEDOWN_YES", requires = "all")]
+    pub(crate) yes: bool,
 }
 
 /// What to do with the store.

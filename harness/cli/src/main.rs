@@ -1,12 +1,12 @@
 //! The `shakedown` binary: parse, wire, print, exit code. Decides nothing that another room could decide.
 
-mod agent;
 mod args;
 mod commands;
 mod console;
 mod context;
 mod failure;
 mod files;
+mod helpers;
 mod outputs;
 mod terminal;
 
@@ -54,7 +54,7 @@ async fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<u8, fail
         Command::Run(options) => Box::pin(commands::run::run(global, options, terminal)).await,
         Command::Judge(options) => commands::judge::run(options, terminal),
         Command::Report(options) => commands::report::run(options, terminal),
-        Command::Recover => commands::recover::run(global, terminal).await,
+        Command::Recover(options) => commands::recover::run(global, options, terminal).await,
         Command::Baseline(action) => commands::baseline::run(global, action, terminal),
         Command::Schema => commands::schema::config(terminal),
         Command::Completions { shell } => commands::schema::completions(*shell, terminal),

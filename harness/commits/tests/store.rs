@@ -24,6 +24,7 @@ fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
         slot_seconds: None,
         scenarios: Vec::new(),
         clean: true,
+        left: Vec::new(),
         aborted: None,
     }
 }

@@ -18,7 +18,11 @@ pub(crate) fn notes(evidence: &Evidence, views: &[View<'_>]) -> Vec<HealthNote> 
         say("ended-early", format!("the run ended before its plan did: {}", text::clean(&abort.reason, 500)), true);
     }
     if !evidence.run.clean {
-        say("not-clean", "something was left behind; take it back with `shakedown recover`".to_owned(), false);
+        let what: Vec<String> = evidence.run.left.iter().take(3).map(|what| text::clean(what, 200)).collect();
+        let more = evidence.run.left.len().saturating_sub(what.len());
+        let named = if what.is_empty() { "something".to_owned() } else { what.join("; ") };
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        say("not-clean", format!("left behind: {named}{more}; take it back with `shakedown recover`"), false);
     }
     for view in views.iter().filter(|view| view.run.is_some()) {
         if let Some(why) = &view.load_distrust {

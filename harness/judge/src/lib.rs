@@ -33,6 +33,9 @@ use shakedown_model::{
 use trace::TraceIndex;
 use view::{Arm, View};
 
+/// What was left behind beyond so many things is in `run.json` only.
+const LEFT_SHOWN: usize = 50;
+
 /// Judges a recorded run.
 pub fn judge(evidence: &Evidence) -> RunResult {
     let ours = trace::index(&evidence.candidate.spans);
@@ -47,6 +50,7 @@ pub fn judge(evidence: &Evidence) -> RunResult {
         verdict,
         exit_code: summary::exit_code(evidence, verdict),
         clean: evidence.run.clean,
+        left: evidence.run.left.iter().take(LEFT_SHOWN).map(|what| text::clean(what, 300)).collect(),
         inconclusive_blocks: summary::inconclusive_blocks(evidence),
         headline: headline::of_run(verdict, &scenarios, evidence),
         commit: evidence.run.commit.clone(),

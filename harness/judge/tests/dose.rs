@@ -7,8 +7,10 @@ use common::{Behaviour, Story, at, evidence, span};
 use shakedown_judge::judge;
 use shakedown_model::{
     evidence::{Evidence, VariantEvidence},
-    fault::{Action, Bandwidth, Connect, Corrupt, Duplicate, Http, HttpEffect, Loss, Reorder},
-    units::{Percent, Throughput},
+    fault::{
+        Action, Bandwidth, Clock, Connect, Corrupt, Cpu, Dns, DnsEffect, Duplicate, Http, HttpEffect, Loss, Redis, RedisEffect, Reorder,
+    },
+    units::{Percent, Shift, Throughput},
     verdict::Verdict,
 };
 use verdicts::{check, healthy, with};
@@ -109,7 +111,7 @@ fn an_http_fault_that_met_nothing_says_what_went_by() {
         evidence.candidate.faults[0].dose.touched = 0;
         evidence
     };
-    check(&http(&[("opaque", 4.0)]), "dose", Verdict::Inconclusive, "4 connections carried no HTTP/1.x");
+    check(&http(&[("opaque", 4.0)]), "dose", Verdict::Inconclusive, "4 connections carried nothing that could be read");
     check(&http(&[("requests", 9.0)]), "dose", Verdict::Inconclusive, "of 9 requests none was meant");
     check(&http(&[]), "dose", Verdict::Inconclusive, "does traffic really go that way?");
 }
@@ -120,4 +122,33 @@ fn a_delayed_connection_attempt_must_be_as_late_as_was_asked_and_a_dropped_one_o
     check(&connect(Some(span("1s")), &[("delay_ms", 1_001.0)]), "dose", Verdict::Pass, "took hold");
     check(&connect(Some(span("1s")), &[("delay_ms", 200.0)]), "dose", Verdict::Inconclusive, "too far off");
     check(&connect(None, &[]), "dose", Verdict::Pass, "took hold");
+}
+
+#[test]
+fn a_clock_that_is_off_by_something_else_than_was_asked_is_inconclusive() {
+    let clock = || Action::Clock(Clock { offset: "-1h".parse::<Shift>().expect("a shift") });
+    check(&figures(clock(), &[("offset_ms", -3_600_200.0)]), "dose", Verdict::Pass, "took hold");
+    check(&figures(clock(), &[("offset_ms", 3_600_000.0)]), "dose", Verdict::Inconclusive, "set clocks off by 3600000 ms");
+    check(&figures(clock(), &[]), "dose", Verdict::Inconclusive, "did not measure");
+}
+
+#[test]
+fn a_core_that_could_not_be_burnt_is_inconclusive_unless_a_quota_held_it() {
+    let cpu = || Action::Cpu(Cpu::Load { workers: 2, load: Percent(0.8) });
+    check(&figures(cpu(), &[("load_percent", 75.0)]), "dose", Verdict::Pass, "took hold");
+    check(&figures(cpu(), &[("load_percent", 20.0)]), "dose", Verdict::Inconclusive, "burnt 20 % of a core where 80 % were asked");
+    check(&figures(cpu(), &[("load_percent", 20.0), ("throttled_ms", 900.0)]), "dose", Verdict::Pass, "took hold");
+}
+
+#[test]
+fn requests_of_any_protocol_are_held_for_as_long_as_was_asked() {
+    let (delay, share) = (span("100ms"), Percent(1.0));
+    let held = [
+        Action::Redis(Redis { commands: Vec::new(), key: None, share, effect: RedisEffect::Delay(delay) }),
+        Action::Dns(Dns { name: None, types: Vec::new(), share, effect: DnsEffect::Delay(delay) }),
+    ];
+    for action in held {
+        check(&figures(action.clone(), &[("delay_ms", 101.0)]), "dose", Verdict::Pass, "took hold");
+        check(&figures(action, &[("delay_ms", 900.0)]), "dose", Verdict::Inconclusive, "too far off");
+    }
 }

@@ -3,10 +3,10 @@
 use crate::{
     behaviour::{Behaviour, Setting},
     farewell,
-    http::Talk,
     link::{Shared, Upstream},
     pipe::{Direction, Pipe, Stop},
     registry::{Admission, ResetOrder},
+    talk::Talk,
 };
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -26,9 +26,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn admit(caller: TcpStream, upstream: &Upstream, shared: &Arc<Shared>) -> Connection {
+    pub(crate) fn admit(caller: TcpStream, upstream: Upstream, shared: &Arc<Shared>) -> Connection {
         let Admission { connection, setting, reset } = shared.registry.admit();
-        Connection { number: connection, caller, upstream: upstream.clone(), shared: Arc::clone(shared), setting, reset }
+        Connection { number: connection, caller, upstream, shared: Arc::clone(shared), setting, reset }
     }
 
     /// Relays until both directions have ended or one breaks. A break is passed on as a reset, to both sides.
@@ -85,7 +85,7 @@ async fn relay(caller: &mut TcpStream, callee: &mut Option<TcpStream>, upstream:
         scope.shared.counter.reset(epoch, scope.number);
         return Err(io::ErrorKind::ConnectionReset.into());
     }
-    let address = *upstream.0.borrow();
+    let address = upstream.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
     let callee = callee.insert(connect(address).await?);
     caller.set_nodelay(true)?;
     callee.set_nodelay(true)?;

@@ -1,6 +1,7 @@
 //! What a behaviour really did, counted while it was on. It must not know what was asked.
 
-use hdrhistogram::Histogram;
+use crate::{delays::Delays, dns::DnsDose, postgres::PostgresDose, redis::RedisDose, wire::micros};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -8,11 +9,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The longest delay that is told apart, in microseconds: an hour.
-const LONGEST: u64 = 3_600_000_000;
-
-/// What the latest behaviour other than [`Pass`](crate::Behaviour::Pass) did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What the latest behaviour other than [`Pass`](crate::Behaviour::Pass) did. Read from the wire, what is missing is zero and what is not known is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LinkDose {
     /// Connections that it met.
     pub connections_touched: u64,
@@ -23,8 +22,10 @@ pub struct LinkDose {
     /// Bytes in them.
     pub bytes: u64,
     /// Mean of the delay really added, over chunks and closings that were delayed to their end.
+    #[serde(rename = "mean_delay_us", with = "micros")]
     pub mean_delay: Duration,
     /// 99th percentile of it.
+    #[serde(rename = "p99_delay_us", with = "micros")]
     pub p99_delay: Duration,
     /// Connections that were reset.
     pub resets: u64,
@@ -33,17 +34,26 @@ pub struct LinkDose {
     /// Closings of a direction that were held back, or connections that were closed before their time.
     pub closings: u64,
     /// How long bytes had to wait for the line because other bytes were on it, both directions together.
+    #[serde(rename = "saturated_us", with = "micros")]
     pub saturated: Duration,
     /// What a direction carried meanwhile; zero where the line was never short.
     pub bytes_per_second: u64,
     /// How long nobody listened.
+    #[serde(rename = "refused_us", with = "micros")]
     pub refused: Duration,
     /// What an HTTP fault did.
     pub http: HttpDose,
+    /// What a rule of a DNS relay did. A link has none.
+    pub dns: DnsDose,
+    /// What a PostgreSQL fault did.
+    pub postgres: PostgresDose,
+    /// What a Redis fault did.
+    pub redis: RedisDose,
 }
 
 /// What [`Http`](crate::Behaviour::Http) did. Only what was aborted, delayed or patched was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HttpDose {
     /// Requests whose heads came whole under it.
     pub requests: u64,
@@ -55,7 +65,7 @@ pub struct HttpDose {
     pub delayed: u64,
     /// Those whose answers went on changed.
     pub patched: u64,
-    /// Connections whose bytes, some or all, passed because they are not HTTP/1.x.
+    /// Connections whose bytes, some or all, passed because they are neither HTTP/1.x nor HTTP/2.
     pub opaque: u64,
 }
 
@@ -77,16 +87,16 @@ struct Counts {
     refused: Duration,
     /// Since when nobody listens.
     refuses: Option<Instant>,
-    total: Duration,
-    delays: Histogram<u64>,
-    /// But for its connections.
+    delays: Delays,
+    /// These three but for their connections.
     http: HttpDose,
+    postgres: PostgresDose,
+    redis: RedisDose,
     opaque: HashSet<u64>,
 }
 
 impl Counts {
     fn new(epoch: u64) -> Counts {
-        let delays = Histogram::new_with_bounds(1, LONGEST, 3).expect("1 µs to an hour at three digits are valid bounds");
         Counts {
             epoch,
             connections: HashSet::new(),
@@ -100,31 +110,34 @@ impl Counts {
             saturated_bytes: 0,
             refused: Duration::ZERO,
             refuses: None,
-            total: Duration::ZERO,
-            delays,
+            delays: Delays::new(),
             http: HttpDose::default(),
+            postgres: PostgresDose::default(),
+            redis: RedisDose::default(),
             opaque: HashSet::new(),
         }
     }
 
     fn dose(&self) -> LinkDose {
-        let delayed = self.delays.len();
-        let mean_delay = if delayed == 0 { Duration::ZERO } else { self.total.div_f64(delayed as f64) };
-        let p99_delay = if delayed == 0 { 0 } else { self.delays.value_at_quantile(0.99) };
+        // Of the protocol that was asked for; of the others nothing was, and nobody looks.
+        let opaque = self.opaque.len() as u64;
         LinkDose {
             connections_touched: self.connections.len() as u64,
             connections_spared: self.spared.len() as u64,
             chunks: self.chunks,
             bytes: self.bytes,
-            mean_delay,
-            p99_delay: Duration::from_micros(p99_delay),
+            mean_delay: self.delays.mean(),
+            p99_delay: self.delays.p99(),
             resets: self.resets,
             slices: self.slices,
             closings: self.closings,
             saturated: self.saturated,
             bytes_per_second: self.saturated_rate(),
             refused: self.refused + self.refuses.map_or(Duration::ZERO, |since| since.elapsed()),
-            http: HttpDose { opaque: self.opaque.len() as u64, ..self.http },
+            http: HttpDose { opaque, ..self.http },
+            postgres: PostgresDose { opaque, ..self.postgres },
+            redis: RedisDose { opaque, ..self.redis },
+            dns: DnsDose::default(),
         }
     }
 
@@ -179,10 +192,7 @@ impl Counter {
 
     /// A piece that the setting delayed went on.
     pub(crate) fn delayed(&self, epoch: u64, delay: Duration) {
-        self.count(epoch, |counts| {
-            counts.total += delay;
-            counts.delays.saturating_record(delay.as_micros() as u64);
-        });
+        self.count(epoch, |counts| counts.delays.record(delay));
     }
 
     /// The setting reset this connection.
@@ -252,7 +262,24 @@ impl Counter {
         self.count(epoch, |counts| counts.http.patched += 1);
     }
 
-    /// Bytes of this connection are not HTTP/1.x.
+    /// A PostgreSQL fault did something.
+    pub(crate) fn postgres(&self, epoch: u64, act: impl FnOnce(&mut PostgresDose)) {
+        self.count(epoch, |counts| act(&mut counts.postgres));
+    }
+
+    /// A Redis fault did something.
+    pub(crate) fn redis(&self, epoch: u64, act: impl FnOnce(&mut RedisDose)) {
+        self.count(epoch, |counts| act(&mut counts.redis));
+    }
+
+    /// The rule met something on this connection.
+    pub(crate) fn touched(&self, epoch: u64, connection: u64, is_met: bool) {
+        if is_met {
+            self.connection(epoch, connection);
+        }
+    }
+
+    /// Bytes of this connection are not of the protocol that the rule is for.
     pub(crate) fn opaque(&self, epoch: u64, connection: u64) {
         self.count(epoch, |counts| {
             counts.opaque.insert(connection);

@@ -48,10 +48,12 @@ impl LinkDriver {
                     }
                 }
                 entered = self.door.enter(&self.shared.counter) => match entered {
-                    Ok(caller) => {
-                        let connection = Connection::admit(caller, &self.upstream, &self.shared);
-                        connections.spawn(connection.run());
-                    }
+                    Ok(caller) => if let Some(upstream) = self.upstream.of(&caller) {
+                        connections.spawn(Connection::admit(caller, upstream, &self.shared).run());
+                    } else {
+                        // Closing it with no time to linger sends RST.
+                        let _ = caller.set_zero_linger();
+                    },
                     // A caller that left before it was accepted, or no descriptor left: neither is a reason to stop serving the others.
                     Err(_) => tokio::time::sleep(BREATH).await,
                 },

@@ -8,15 +8,16 @@ use crate::{
     line::Line,
     pipe::Direction,
     registry::Registry,
+    target::Target,
     toxicity::Toxicity,
 };
 use std::{io, net::SocketAddr, sync::Arc};
-use tokio::sync::watch;
+use tokio::{net::TcpStream, sync::watch};
 
 /// A relay in front of one callee. The handle is cheap to clone; the work is done by its [`LinkDriver`].
 #[derive(Clone)]
 pub struct Link {
-    address: SocketAddr,
+    addresses: Arc<[SocketAddr]>,
     shared: Arc<Shared>,
 }
 
@@ -41,20 +42,46 @@ impl Shared {
     }
 }
 
-/// Where a link leads: an address, or one that changes.
+/// Where a link leads.
 #[derive(Debug, Clone)]
-pub struct Upstream(pub(crate) watch::Receiver<SocketAddr>);
+pub struct Upstream(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    /// An address, or one that changes.
+    To(watch::Receiver<SocketAddr>),
+    /// Where each connection was going before it was redirected.
+    Original(Arc<Target>),
+}
+
+impl Upstream {
+    /// Where this connection goes; nothing where it must not come here.
+    pub(crate) fn of(&self, caller: &TcpStream) -> Option<Upstream> {
+        match &self.0 {
+            Way::To(_) => Some(self.clone()),
+            Way::Original(target) => target.of(caller, caller.local_addr().ok()?).map(Upstream::from),
+        }
+    }
+
+    /// The address now; nothing where that is each connection's own.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Way::To(address) => Some(*address.borrow()),
+            Way::Original(_) => None,
+        }
+    }
+}
 
 impl From<SocketAddr> for Upstream {
     fn from(address: SocketAddr) -> Upstream {
         // The last value of a watch outlives its sender.
-        Upstream(watch::Sender::new(address).subscribe())
+        Upstream(Way::To(watch::Sender::new(address).subscribe()))
     }
 }
 
 impl From<watch::Receiver<SocketAddr>> for Upstream {
     fn from(address: watch::Receiver<SocketAddr>) -> Upstream {
-        Upstream(address)
+        Upstream(Way::To(address))
     }
 }
 
@@ -65,16 +92,34 @@ impl Link {
         reason = "callers need not know that a loopback address is bound at once; they are in a runtime, which it needs"
     )]
     pub async fn bind(upstream: impl Into<Upstream>) -> io::Result<(Link, LinkDriver)> {
-        let door = Door::open()?;
-        let address = door.address();
+        Ok(Link::behind(Door::open()?, upstream.into()))
+    }
+
+    /// Listens on a free port of the loopback for connections that are redirected there, and leads each to where it was going. One that was not
+    /// redirected, or was not going to this target, is reset. Call it in a runtime.
+    pub fn transparent(target: Target) -> io::Result<(Link, LinkDriver)> {
+        Ok(Link::behind(Door::open_for(&target)?, Upstream(Way::Original(Arc::new(target)))))
+    }
+
+    fn behind(door: Door, upstream: Upstream) -> (Link, LinkDriver) {
         let shared = Arc::new(Shared::new());
-        let driver = LinkDriver::new(door, upstream.into(), Arc::clone(&shared));
-        Ok((Link { address, shared }, driver))
+        let link = Link { addresses: door.addresses().into(), shared: Arc::clone(&shared) };
+        (link, LinkDriver::new(door, upstream, shared))
     }
 
     /// Where the caller connects to in place of the callee.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Everywhere it listens: at one port, in each family that its target has addresses of.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether anything but [`Behaviour::Pass`] is on.
+    pub fn behaves(&self) -> bool {
+        self.shared.registry.behaves()
     }
 
     /// Changes what is done to the traffic, of open connections too, at once. Everything but [`Behaviour::Pass`] starts a new dose.
@@ -116,7 +161,7 @@ impl Link {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Link").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 

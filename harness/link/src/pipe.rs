@@ -3,9 +3,9 @@
 use crate::{
     behaviour::{Behaviour, Setting},
     connection::Scope,
-    http::{Context, Parcel, Talk},
     pace::Pace,
     shape::Shape,
+    talk::{Context, Parcel, Talk},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use std::{collections::VecDeque, io, time::Duration};
@@ -38,6 +38,8 @@ struct Piece {
     release: Instant,
     /// The setting that delays it, if one does.
     delayed_by: Option<u64>,
+    /// Whether it goes on at the end of the setting only, and not at all if its side ends before.
+    is_held: bool,
 }
 
 /// One direction of a connection.
@@ -130,7 +132,7 @@ impl<'a> Pipe<'a> {
             if self.pace.is_spent() || self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(self.spent());
             }
-            self.answer();
+            self.say();
             if flows && self.pieces.is_empty() {
                 let owes = self.owes();
                 match self.ended {
@@ -144,7 +146,10 @@ impl<'a> Pipe<'a> {
                 Turn::Readable(ready) => match ready.and_then(|()| self.read()) {
                     Ok(()) => {}
                     // A loss of the connection does not cross a partition either: it is passed on afterwards.
-                    Err(error) => self.ended = Some(End::Broken(error)),
+                    Err(error) => {
+                        self.withdraw();
+                        self.ended = Some(End::Broken(error));
+                    }
                 },
                 Turn::Written(ready) => ready.and_then(|()| self.write())?,
                 Turn::Released => {}
@@ -158,8 +163,9 @@ impl<'a> Pipe<'a> {
         let now = Instant::now();
         let next_release = if flows { self.next_release(now) } else { None };
         let released = next_release.is_some_and(|release| release <= now);
-        let wake = next_release.or(self.deadline);
-        let reads = self.ended.is_none() && self.held < self.pace.room() && self.pieces.len() < PIECES && !self.is_full();
+        let wakes = [next_release.or(self.deadline), self.talk.due(self.direction).filter(|_| self.has_room())];
+        let wake = wakes.into_iter().flatten().min();
+        let reads = self.ended.is_none() && self.has_room() && !self.talk.is_full(self.direction, self.context());
         tokio::select! {
             // The sender lives as long as the scope: there is always another change to wait for.
             _ = self.scope.setting.changed() => Turn::SettingChanged,
@@ -226,41 +232,35 @@ impl<'a> Pipe<'a> {
 
     /// What holds for the conversation.
     fn context(&self) -> Context<'_> {
-        let rule = if let Behaviour::Http(rule) = &self.setting.behaviour { Some(rule) } else { None };
-        Context { rule, epoch: self.setting.epoch, connection: self.scope.number, counter: &self.scope.shared.counter }
+        Context::new(&self.setting, self.scope.number, &self.scope.shared.counter)
     }
 
     /// Queues what the conversation no longer holds back.
     fn let_go(&mut self) {
         let bytes = self.talk.let_go(self.direction, self.context());
-        self.queue(Parcel { bytes, delay: None });
+        self.queue(Parcel::now(bytes));
     }
 
-    /// Queues the answers of the link whose turn it is, as far as there is room.
-    fn answer(&mut self) {
-        if self.direction == Direction::Out {
-            return;
-        }
-        while self.held < self.pace.room()
-            && self.pieces.len() < PIECES
-            && let Some(bytes) = self.talk.answer(&self.scope.shared.counter)
+    /// Queues what the link itself has to say, as far as it is its turn and there is room.
+    fn say(&mut self) {
+        while self.has_room()
+            && let Some(bytes) = self.talk.own(self.direction, self.context())
         {
-            self.queue(Parcel { bytes, delay: None });
+            self.queue(Parcel::now(bytes));
         }
-        if self.ended.is_none() && self.talk.is_over() {
+        if self.direction == Direction::Home && self.ended.is_none() && self.talk.is_over() {
             let finish = self.finish();
             self.ended = Some(End::Finished(finish));
         }
     }
 
-    /// Whether an answer of the link comes before the end.
-    fn owes(&self) -> bool {
-        self.direction == Direction::Home && self.talk.owes()
+    fn has_room(&self) -> bool {
+        self.held < self.pace.room() && self.pieces.len() < PIECES
     }
 
-    /// Whether requests wait for answers, so many that no more are read under a rule.
-    fn is_full(&self) -> bool {
-        self.direction == Direction::Out && matches!(self.setting.behaviour, Behaviour::Http(_)) && self.talk.is_full()
+    /// Whether something of the link comes before the end.
+    fn owes(&self) -> bool {
+        self.talk.owes(self.direction)
     }
 
     /// What is held goes at once, in order.
@@ -270,12 +270,22 @@ impl<'a> Pipe<'a> {
             piece.release = now.min(piece.release);
             // Its delay was cut short: it says nothing about the delay that was asked.
             piece.delayed_by = None;
+            piece.is_held = false;
         }
         if let Some(End::Finished(finish)) = &mut self.ended {
             finish.release = now.min(finish.release);
             finish.delayed_by = None;
         }
         self.latest_release = now;
+    }
+
+    /// Whoever left before the end of a setting takes along what it holds, and what is behind it.
+    fn withdraw(&mut self) {
+        if let Some(first) = self.pieces.iter().position(|piece| piece.is_held) {
+            let withdrawn = self.pieces.drain(first..);
+            self.held -= withdrawn.map(|piece| piece.bytes.len()).sum::<usize>();
+            self.latest_release = Instant::now();
+        }
     }
 
     fn read(&mut self) -> io::Result<()> {
@@ -287,8 +297,9 @@ impl<'a> Pipe<'a> {
         }
         match read {
             Ok(0) => {
+                self.withdraw();
                 let bytes = self.talk.end(self.direction);
-                self.queue(Parcel { bytes, delay: None });
+                self.queue(Parcel::now(bytes));
                 let finish = self.finish();
                 self.ended = Some(End::Finished(finish));
                 Ok(())
@@ -327,7 +338,7 @@ impl<'a> Pipe<'a> {
         let delayed_by = (slowed || delay.is_some()).then_some(epoch);
         let release = self.release_of(arrived + delay.unwrap_or_default().min(LIFETIME));
         self.held += bytes.len();
-        self.pieces.push_back(Piece { bytes, arrived, release, delayed_by });
+        self.pieces.push_back(Piece { bytes, arrived, release, delayed_by, is_held: delay == Some(Duration::MAX) });
     }
 
     fn release_of(&mut self, arrived: Instant) -> Instant {
@@ -358,8 +369,11 @@ impl<'a> Pipe<'a> {
         {
             let counter = &self.scope.shared.counter;
             counter.delayed(epoch, piece.arrived.elapsed());
-            if matches!(self.setting.behaviour, Behaviour::Http(_)) {
-                counter.delayed_request(epoch);
+            match self.setting.behaviour {
+                Behaviour::Http(_) => counter.delayed_request(epoch),
+                Behaviour::Postgres(_) => counter.postgres(epoch, |dose| dose.delayed += 1),
+                Behaviour::Redis(_) => counter.redis(epoch, |dose| dose.delayed += 1),
+                _ => {}
             }
         }
         Ok(())

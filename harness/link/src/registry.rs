@@ -49,6 +49,11 @@ impl Registry {
         self.setting.subscribe()
     }
 
+    /// Whether anything but [`Behaviour::Pass`] is on.
+    pub(crate) fn behaves(&self) -> bool {
+        self.setting.borrow().behaviour != Behaviour::Pass
+    }
+
     /// Enters a connection. Under [`Behaviour::Reset`] its order is there already.
     pub(crate) fn admit(&self) -> Admission {
         let mut open = self.open();

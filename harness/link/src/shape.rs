@@ -1,8 +1,8 @@
 //! The delays of one connection: a function of behaviour, seed and the connection's number.
 
+use crate::behaviour::Distribution;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use shakedown_model::fault::Distribution;
 use std::{f64::consts::TAU, time::Duration};
 
 /// Draws one delay after the other.

@@ -1,17 +1,44 @@
 //! On which connections a behaviour is: a function of seed and the connection's number. It must not know the behaviour.
 
+use crate::wire::ppm;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 /// Keeps the choice apart from what a behaviour draws with the same seed for the same connection.
 const APART: u64 = 0x746f_7869_6369_7479;
 
 /// On which share of the connections a behaviour is. Connections are numbered in the order in which they were accepted, which callers that connect at
 /// once do not repeat; a caller with one long connection is met by a behaviour all the time or not at all.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Share", into = "Share")]
 pub struct Toxicity {
     share: f64,
     seed: u64,
+}
+
+/// A toxicity on the wire.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Share {
+    #[serde(rename = "share_ppm", with = "ppm")]
+    share: f64,
+    #[serde(default)]
+    seed: u64,
+}
+
+impl TryFrom<Share> for Toxicity {
+    type Error = &'static str;
+
+    fn try_from(Share { share, seed }: Share) -> Result<Toxicity, Self::Error> {
+        Toxicity::try_new(share, seed).ok_or("share_ppm must be from 0 to 1000000")
+    }
+}
+
+impl From<Toxicity> for Share {
+    fn from(Toxicity { share, seed }: Toxicity) -> Share {
+        Share { share, seed }
+    }
 }
 
 impl Toxicity {

@@ -1,7 +1,7 @@
 //! The experiment as it is meant: every default filled in, every name checked. `config` makes it from YAML.
 
 use crate::{
-    fault::{Edge, Fault},
+    fault::{Edge, Fault, Target},
     units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
     verdict::GateMode,
 };
@@ -300,8 +300,11 @@ pub struct Scenario {
     pub why: Option<String>,
     /// Which commits it is for.
     pub when: When,
-    /// At least one.
+    /// At least one, unless they are drawn.
     pub faults: Vec<Fault>,
+    /// How faults are drawn for each commit. In a plan they are drawn already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<Random>,
     /// What must hold while the fault is on.
     pub expect_fault: Vec<Expectation>,
     /// How soon steady state must be back after the last fault is gone.
@@ -326,6 +329,21 @@ impl Scenario {
     pub fn length(&self) -> std::time::Duration {
         self.phases.warmup.0 + self.phases.steady.0 + self.fault_length() + self.phases.recovery.0
     }
+}
+
+/// Faults that are drawn from the commit's seed, one after the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Random {
+    /// How many.
+    pub count: u32,
+    /// How long each stays.
+    pub lasts: Span,
+    /// Between two.
+    pub gap: Span,
+    /// Kinds to draw from.
+    pub kinds: Vec<String>,
+    /// Targets to draw from, each with its weight: one, and one for each service that depends on it, directly or not.
+    pub targets: Vec<(Target, u32)>,
 }
 
 /// Which commits a scenario is for.

@@ -25,8 +25,11 @@ pub struct RunResult {
     pub verdict: Verdict,
     /// What the process exits with.
     pub exit_code: u8,
-    /// Whether every undo succeeded.
+    /// Whether every undo succeeded and everything was seen to be as it was.
     pub clean: bool,
+    /// What was left behind, each by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// Whether the gate's config lets an inconclusive verdict stop the merge (`gate.inconclusive: block`): JUnit's `<error>` or `<skipped>`.
     #[serde(default = "blocks")]
     pub inconclusive_blocks: bool,

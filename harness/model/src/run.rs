@@ -31,8 +31,11 @@ pub struct RunMeta {
     pub slot_seconds: Option<f64>,
     /// Which scenarios ran, with their phases.
     pub scenarios: Vec<ScenarioRun>,
-    /// Whether every undo succeeded.
+    /// Whether every undo succeeded and everything was seen to be as it was.
     pub clean: bool,
+    /// What was not: each by name, with what it was and what it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// Why it ended early, if it did.
     pub aborted: Option<Abort>,
 }

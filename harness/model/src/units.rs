@@ -80,6 +80,44 @@ impl fmt::Display for Span {
 }
 text_quantity!(Span, r"^\s*[0-9.]+\s*(ns|us|µs|ms|s|m|min|h)\s*$");
 
+/// A length of time forwards or back: `+5m`, `-1h`, `250ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shift {
+    /// How far.
+    pub length: Span,
+    /// Whether back.
+    pub is_back: bool,
+}
+
+impl Shift {
+    /// In milliseconds, below zero where it leads back.
+    pub fn as_millis(self) -> f64 {
+        let millis = self.length.0.as_secs_f64() * 1e3;
+        if self.is_back { -millis } else { millis }
+    }
+}
+
+impl FromStr for Shift {
+    type Err = UnitError;
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let wrong = |_| UnitError { expected: "a shift of time such as `-1h`, `+5m` or `250ms`", found: text.to_owned() };
+        let trimmed = text.trim_start();
+        let is_back = trimmed.starts_with('-');
+        let length = trimmed.trim_start_matches(['-', '+']).parse().map_err(wrong)?;
+        if trimmed.len() - trimmed.trim_start_matches(['-', '+']).len() > 1 {
+            return Err(wrong(UnitError { expected: "one sign", found: text.to_owned() }));
+        }
+        Ok(Shift { length, is_back })
+    }
+}
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.is_back { '-' } else { '+' }, self.length)
+    }
+}
+text_quantity!(Shift, r"^\s*[+-]?[0-9.]+\s*(ns|us|µs|ms|s|m|min|h)\s*$");
+
 /// A share, written in per cent, kept as a fraction: `10%` is `0.1`.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Percent(pub f64);
@@ -303,6 +341,9 @@ mod tests {
         assert_eq!("30/m".parse::<Rate>().unwrap(), Rate(0.5));
         assert_eq!("1MiB".parse::<Bytes>().unwrap(), Bytes(1 << 20));
         assert_eq!(">= 99.5%".parse::<ShareLimit>().unwrap().to_string(), ">= 99.5%");
+        assert_eq!("-1h".parse::<Shift>().unwrap().to_string(), "-3600s");
+        assert!(("5m".parse::<Shift>().unwrap().as_millis() - 300_000.0).abs() < 1e-6);
+        assert!("--5m".parse::<Shift>().is_err() && "-".parse::<Shift>().is_err());
         assert_eq!("<=2x".parse::<RatioLimit>().unwrap().to_string(), "<= 2x");
     }
 

@@ -1,15 +1,18 @@
 //! The order of a run: build, start, scenarios, stop, take everything back.
 
 use crate::{
-    agents::Agent,
     announce::{Announcer, now},
+    clean::{self, Before},
     environment::{Receiver, add_telemetry},
+    faults::wraps,
     interrupt::{Interrupt, Signal},
     live::Live,
-    scenario::{Stage, edge_callers},
-    sides::Side,
+    posts::{lead_past, lead_through, take_posts},
+    scenario::Stage,
+    sides::{Helpers, Side},
+    traces::{self, Host},
 };
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use indexmap::IndexMap;
 use shakedown_evidence::{LogSource, Losses, OtlpReceiver, Recorder, RecorderDriver, RunDirectory, Scraper, Source};
 use shakedown_link::Link;
@@ -21,7 +24,7 @@ use shakedown_model::{
     run::{Abort, AbortKind, Machine, RUN_SCHEMA, RunMeta},
     stack::{Project, StackSpec, Variant},
 };
-use shakedown_runtime::{AgentImage, Built, Launch, Notice, Prepared, Reverter, Runtime, RuntimeError, Stack};
+use shakedown_runtime::{Built, Launch, Notice, Prepared, Reverter, Runtime, Stack};
 use shakedown_undo::{Journal, Unwound, unwind};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,10 +32,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Everything is taken back within this, or the run is not clean.
@@ -69,8 +69,8 @@ pub struct Orders {
     pub runtime: Arc<dyn Runtime>,
     /// The undo journal, open.
     pub journal: Arc<Journal>,
-    /// The agent's bytes.
-    pub agent: AgentImage,
+    /// What stands beside services.
+    pub helpers: Helpers,
     /// What it runs on.
     pub machine: Machine,
     /// Where it is said.
@@ -86,8 +86,8 @@ impl Orders {
         Stop::Interrupted(self.interrupt.first().unwrap_or(Signal::Interrupt))
     }
 
-    /// A runtime's error; what a signal cut short counts as interrupted.
-    fn stop(&self, error: &RuntimeError) -> Stop {
+    /// An error of the world; what a signal cut short counts as interrupted.
+    fn stop(&self, error: &dyn std::fmt::Display) -> Stop {
         match self.interrupt.first() {
             Some(signal) => Stop::Interrupted(signal),
             None => Stop::Environment(error.to_string()),
@@ -118,6 +118,7 @@ pub struct Outcome {
 /// Runs the plan and takes everything back, whatever happens on the way.
 pub async fn conduct(orders: Orders) -> std::io::Result<Outcome> {
     let mut meta = first_meta(&orders);
+    let host = Host::look().await;
     orders.directory.write_run(&meta)?;
     orders.announcer.say(Event::RunStarted { run: orders.run.clone(), runtime: orders.plan.runtime.word().to_owned() });
     let performed = perform(&orders, &mut meta).await;
@@ -130,7 +131,8 @@ pub async fn conduct(orders: Orders) -> std::io::Result<Outcome> {
         Stop::Environment(reason) => Abort { kind: AbortKind::Environment, reason },
     });
     orders.recorded.cancel();
-    let left = take_back(&orders).await;
+    meta.left.extend(take_back(&orders, &host).await);
+    let left = meta.left.clone();
     orders.announcer.say(Event::Unwound { clean: left.is_empty(), left: left.clone() });
     meta.clean = left.is_empty();
     meta.ended = Some(now());
@@ -152,19 +154,26 @@ fn first_meta(orders: &Orders) -> RunMeta {
         slot_seconds: orders.plan.slot_seconds,
         scenarios: Vec::new(),
         clean: false,
+        left: Vec::new(),
         aborted: None,
     }
 }
 
-/// The last act: outside every cancellation but the third signal.
-async fn take_back(orders: &Orders) -> Vec<String> {
+/// The last act: outside every cancellation but the third signal. What the journal knows is taken back; then other eyes look for more.
+async fn take_back(orders: &Orders, host: &Host) -> Vec<String> {
     let describe = |unwound: Unwound| {
         let left = unwound.left.into_iter().map(|(undo, why)| format!("{undo:?}: {why}"));
         left.chain(unwound.unsettled).collect()
     };
     let reverter = Reverter::default();
+    let unwound = async {
+        let trail = traces::trail(&orders.run, orders.plan.runtime).await;
+        let mut left: Vec<String> = describe(unwind(&orders.journal, &reverter, UNWIND_DEADLINE).await);
+        left.extend(traces::left(host, &trail).await);
+        left
+    };
     tokio::select! {
-        unwound = unwind(&orders.journal, &reverter, UNWIND_DEADLINE) => describe(unwound),
+        left = unwound => left,
         () = orders.interrupt.desperate().cancelled() => {
             orders.journal.pending().into_iter().map(|(_, undo)| format!("{undo:?}: given up after the third signal")).collect()
         }
@@ -196,17 +205,35 @@ async fn with_stacks(orders: &Orders, meta: &mut RunMeta, background: &mut Backg
     }
     let live = Arc::new(Live::default());
     for planned in &orders.plan.scenarios {
-        stand_beside(orders, &mut sides, &edge_callers(&planned.scenario)).await?;
+        for side in &mut sides {
+            take_posts(side, &planned.scenario, orders.plan.runtime, &orders.journal).await.map_err(|error| orders.stop(&error))?;
+        }
+        let before = try_join_all(sides.iter().map(|side| clean::look(side, &planned.scenario))).await.map_err(|why| orders.stop(&why))?;
+        for side in &mut sides {
+            lead_through(side, &planned.scenario, orders.plan.runtime).await;
+        }
         let stage = Stage { orders, sides: &sides, live: Arc::clone(&live) };
         let (record, played) = stage.play(&planned.scenario).await;
         meta.scenarios.push(record);
-        for side in &sides {
+        for side in &mut sides {
             side.note_losses();
+            lead_past(side, &orders.announcer).await;
         }
+        meta.left.extend(residues(orders, &mut sides, &before, &planned.scenario.name).await);
         orders.directory.write_run(meta).map_err(|error| Stop::Environment(format!("run.json: {error}")))?;
         played?;
     }
     Ok(())
+}
+
+/// What a scenario left in the services. After the third signal nobody looks.
+async fn residues(orders: &Orders, sides: &mut [Side], before: &[Before], scenario: &str) -> Vec<String> {
+    let looks = join_all(sides.iter_mut().zip(before).map(|(side, before)| clean::residues(side, before, &orders.journal)));
+    let found: Vec<String> = tokio::select! {
+        found = looks => found.concat(),
+        () = orders.interrupt.desperate().cancelled() => Vec::new(),
+    };
+    found.into_iter().map(|what| format!("{what} (after {scenario})")).collect()
 }
 
 fn spec(orders: &Orders, variant: Variant, tree: &Tree) -> StackSpec {
@@ -310,7 +337,15 @@ async fn start(orders: &Orders, ready: Ready) -> Result<Started, Stop> {
     let wiring = ready.links.iter().map(|(edge, link)| (edge.clone(), link.address())).collect();
     let variant = ready.spec.variant;
     let cancel = orders.interrupt.polite().clone();
-    let launch = Launch { spec: &ready.spec, built: &ready.built, prepared: ready.prepared, wiring: &wiring, patience: Launch::PATIENCE };
+    let wraps = wraps(orders.plan.scenarios.iter().map(|planned| &planned.scenario), orders.helpers.disk);
+    let launch = Launch {
+        spec: &ready.spec,
+        built: &ready.built,
+        prepared: ready.prepared,
+        wiring: &wiring,
+        patience: Launch::PATIENCE,
+        wraps: &wraps,
+    };
     let stack =
         orders.runtime.start(launch, Arc::clone(&orders.journal), ready.notices, cancel).await.map_err(|error| orders.stop(&error))?;
     Ok(Started { variant, stack, recorder: ready.recorder, links: ready.links })
@@ -323,7 +358,9 @@ impl Started {
             background.source(self.variant, Box::new(LogSource::new(lines)), &self.recorder);
         }
         let ports = ports(&orders.experiment);
-        let side = Side::new(self.variant, self.stack, self.recorder, self.links, &ports).await.map_err(|error| orders.stop(&error))?;
+        let side = Side::new(self.variant, self.stack, self.recorder, self.links, orders.helpers, &ports)
+            .await
+            .map_err(|error| orders.stop(&error))?;
         for (service, endpoint) in &orders.experiment.telemetry.metrics {
             if let Some(address) = side.address(service, endpoint.port) {
                 background.source(side.variant, Box::new(Scraper::new(service, address, &endpoint.path)), &side.recorder);
@@ -343,26 +380,6 @@ fn ports(experiment: &Experiment) -> Vec<(String, u16)> {
         _ => None,
     });
     loads.chain(metrics).chain(probes).collect()
-}
-
-/// Docker: an agent beside each of `callers`, once; one whose service was started again, or that no longer answers, is replaced.
-async fn stand_beside(orders: &Orders, sides: &mut [Side], callers: &[String]) -> Result<(), Stop> {
-    if orders.plan.runtime != RuntimeKind::Docker {
-        return Ok(());
-    }
-    for side in sides {
-        for caller in callers {
-            let state = side.stack.state(caller).await.map_err(|error| orders.stop(&error))?;
-            if let Some(agent) = side.agents.get(caller)
-                && agent.lock().await.stands_beside(&state.started_at).await
-            {
-                continue;
-            }
-            let pipe = side.stack.stand_beside(caller, &orders.agent, &orders.journal).await.map_err(|error| orders.stop(&error))?;
-            side.agents.insert(caller.clone(), Mutex::new(Agent::new(caller, state.started_at, pipe)));
-        }
-    }
-    Ok(())
 }
 
 /// Sources, recorders and everything else that runs beside the scenarios.

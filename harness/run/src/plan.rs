@@ -1,9 +1,9 @@
 //! What a run will do: a pure function of experiment, commits and flags.
 
+use crate::{means::mechanism, weather::drawn};
 use shakedown_commits::{Selection, matches_any, seed_of};
 use shakedown_model::{
     experiment::{BaselineMode, Experiment, Scenario, When},
-    fault::Action,
     plan::{Plan, PlannedScenario, RuntimeKind},
     run::CommitInfo,
 };
@@ -56,7 +56,9 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let mode = choice.mode.unwrap_or(experiment.baseline.mode);
     let paired = mode == BaselineMode::Paired && commit.baseline.is_some();
-    let (mut chosen, mut left_out) = choose(experiment, choice)?;
+    let seed = choice.seed.unwrap_or_else(|| seed_of(commit.candidate.as_deref().unwrap_or("no commit")));
+    let scenarios = experiment.scenarios.iter().map(|scenario| drawn(scenario, seed, runtime)).collect();
+    let (mut chosen, mut left_out) = choose(&Experiment { scenarios, ..experiment.clone() }, choice)?;
     if let Some((index, count)) = choice.shard {
         shard(&mut chosen, &mut left_out, index, count)?;
     }
@@ -64,7 +66,6 @@ pub fn plan(
         keep_within(&mut chosen, &mut left_out, budget);
     }
     let scenarios: Vec<PlannedScenario> = chosen.into_iter().map(|(scenario, why)| planned(scenario, why, runtime)).collect();
-    let seed = choice.seed.unwrap_or_else(|| seed_of(commit.candidate.as_deref().unwrap_or("no commit")));
     Ok(Plan {
         runtime,
         runtime_why,
@@ -170,57 +171,9 @@ fn drop_where(chosen: &mut Chosen, left_out: &mut LeftOut, mut out: impl FnMut(&
 fn planned(scenario: Scenario, why: String, runtime: RuntimeKind) -> PlannedScenario {
     PlannedScenario {
         why,
-        mechanisms: scenario.faults.iter().map(|fault| mechanism(&fault.action, runtime).to_owned()).collect(),
+        mechanisms: scenario.faults.iter().map(|fault| mechanism(&fault.action, fault.connections, runtime).to_owned()).collect(),
         seconds: scenario.length().as_secs_f64(),
         scenario,
-    }
-}
-
-/// By which means a kind of fault is done on a runtime; the agent's own words replace this where it did the work.
-pub fn mechanism(action: &Action, runtime: RuntimeKind) -> &'static str {
-    match (action, runtime) {
-        (Action::Pause, RuntimeKind::Docker) => "engine pause (cgroup freezer)",
-        (Action::Pause, RuntimeKind::Process) => "SIGSTOP to the process group",
-        (Action::Term(_), RuntimeKind::Docker) => "engine stop (SIGTERM, then SIGKILL), start at the end",
-        (Action::Term(_), RuntimeKind::Process) => "SIGTERM to the process group, then SIGKILL; start at the end",
-        (Action::Kill, RuntimeKind::Docker) => "engine kill (SIGKILL), start at the end",
-        (Action::Kill, RuntimeKind::Process) => "SIGKILL to the process group, start at the end",
-        (Action::Restart, RuntimeKind::Docker) => "engine kill (SIGKILL) and start",
-        (Action::Restart, RuntimeKind::Process) => "SIGKILL to the process group and start",
-        (
-            Action::Latency(_)
-            | Action::Loss(_)
-            | Action::Reorder(_)
-            | Action::Corrupt(_)
-            | Action::Duplicate(_)
-            | Action::Connect(_)
-            | Action::Mtu(_)
-            | Action::Bandwidth(_),
-            RuntimeKind::Docker,
-        ) => "packets: NFQUEUE in the caller's network namespace",
-        (Action::Partition, RuntimeKind::Docker) => "packets: nftables drop in the caller's network namespace",
-        (Action::Reset, RuntimeKind::Docker) => "packets: nftables reject with TCP reset in the caller's network namespace",
-        (
-            Action::Slicer(_) | Action::LimitData(_) | Action::SlowClose(_) | Action::Timeout(_) | Action::Down | Action::Http(_),
-            RuntimeKind::Docker,
-        ) => "none: needs a relay on the edge, which only processes have (inconclusive)",
-        (
-            Action::Loss(_) | Action::Reorder(_) | Action::Corrupt(_) | Action::Duplicate(_) | Action::Connect(_) | Action::Mtu(_),
-            RuntimeKind::Process,
-        ) => "none: needs packets, which only containers have (inconclusive)",
-        (
-            Action::Latency(_)
-            | Action::Bandwidth(_)
-            | Action::Partition
-            | Action::Reset
-            | Action::Slicer(_)
-            | Action::LimitData(_)
-            | Action::SlowClose(_)
-            | Action::Timeout(_)
-            | Action::Down,
-            RuntimeKind::Process,
-        ) => "link: user-space TCP relay on the edge",
-        (Action::Http(_), RuntimeKind::Process) => "link: user-space TCP relay on the edge that reads HTTP/1.x",
     }
 }
 

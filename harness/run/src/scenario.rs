@@ -3,7 +3,7 @@
 use crate::{
     announce::now,
     conductor::{Orders, Stop},
-    faults::{self, Means, Planned},
+    faults::{self, Planned, Setting, sleep_until},
     live::Live,
     probes,
     sides::Side,
@@ -15,7 +15,7 @@ use shakedown_model::{
     event::{Event, GeneratorReport, Phase},
     evidence::Request,
     experiment::{Check, Scenario, StopCondition},
-    fault::{FaultRecord, Target},
+    fault::FaultRecord,
     plan::Slots,
     run::{PhaseRun, ScenarioRun},
     stack::Variant,
@@ -204,7 +204,7 @@ impl Stage<'_> {
 
     async fn fault(&self, scenario: &Scenario, index: usize, began: tokio::time::Instant, early: &CancellationToken) {
         let planned = Planned { index, fault: &scenario.faults[index] };
-        let means = Means {
+        let setting = Setting {
             runtime: self.orders.plan.runtime,
             journal: &self.orders.journal,
             scenario: &scenario.name,
@@ -212,25 +212,27 @@ impl Stage<'_> {
         };
         let on = began + planned.fault.at.0;
         if sleep_until(on, early).await {
-            return self.not_started(&means, planned);
+            return self.not_started(&setting, planned);
         }
-        let mut records: Vec<FaultRecord> = join_all(self.sides.iter().map(|side| faults::apply(side, &means, planned))).await;
+        let mut records: Vec<FaultRecord> = join_all(self.sides.iter().map(|side| faults::apply(side, &setting, planned))).await;
         for (side, record) in self.sides.iter().zip(&records) {
             let (variant, fault) = (side.variant, record.clone());
             self.say(if record.error.is_none() { Event::FaultApplied { variant, fault } } else { Event::FaultReverted { variant, fault } });
         }
-        sleep_until(on + planned.fault.lasts.0, early).await;
+        let until = on + planned.fault.lasts.0;
+        join_all(self.sides.iter().zip(&mut records).map(|(side, record)| faults::hold(side, &setting, planned, record, until, early)))
+            .await;
         let reverts = self.sides.iter().zip(&mut records).filter(|(_, record)| record.applied_at.is_some());
         join_all(reverts.map(|(side, record)| async {
-            faults::revert(side, &means, planned, record).await;
+            faults::revert(side, &setting, planned, record).await;
             self.say(Event::FaultReverted { variant: side.variant, fault: record.clone() });
         }))
         .await;
     }
 
-    fn not_started(&self, means: &Means<'_>, planned: Planned<'_>) {
+    fn not_started(&self, setting: &Setting<'_>, planned: Planned<'_>) {
         for side in self.sides {
-            let mut fault = faults::record(means, planned);
+            let mut fault = faults::record(setting, planned);
             fault.error = Some("the scenario ended before it was due".to_owned());
             self.say(Event::FaultReverted { variant: side.variant, fault });
         }
@@ -331,15 +333,6 @@ impl Stage<'_> {
     }
 }
 
-/// Waits until `at`; `true`: it was cut short.
-async fn sleep_until(at: tokio::time::Instant, early: &CancellationToken) -> bool {
-    tokio::select! {
-        biased;
-        () = early.cancelled() => true,
-        () = tokio::time::sleep_until(at) => false,
-    }
-}
-
 /// The judge reads these by name and labels. A query without an answer leaves no sample; status 0 is no HTTP status.
 fn record_probe(side: &Side, check: &Check, index: usize, scenario: &str, value: Option<f64>) {
     let (service, name, value) = match check {
@@ -378,19 +371,4 @@ impl RunningLoad {
             }
         }
     }
-}
-
-/// The services that open an edge which a fault of `scenario` is for.
-pub(crate) fn edge_callers(scenario: &Scenario) -> Vec<String> {
-    let mut callers: Vec<String> = scenario
-        .faults
-        .iter()
-        .filter_map(|fault| match &fault.on {
-            Target::Edge(edge) => Some(edge.from.clone()),
-            Target::Service(_) => None,
-        })
-        .collect();
-    callers.sort();
-    callers.dedup();
-    callers
 }

@@ -9,10 +9,12 @@ mod choose;
 pub mod docker;
 mod doctor;
 mod error;
+mod harnesses;
 mod lines;
 mod order;
 mod owner;
 pub mod process;
+mod remains;
 mod revert;
 mod runtime;
 mod sweep;
@@ -23,11 +25,14 @@ pub use build_command::run_build;
 pub use choose::{Choice, choose};
 pub use doctor::{Finding, Status, doctor};
 pub use error::RuntimeError;
+pub use harnesses::{End, Harness, Marked, marked};
+pub use remains::Trail;
 pub use revert::Reverter;
 pub use runtime::{
-    AgentImage, Built, Changed, Launch, Lifecycle, Notice, Notices, Pipe, Powers, Prepared, Runtime, ServiceState, Stack, StateWord,
+    Built, Changed, Depth, Helper, Launch, Lifecycle, Limit, Notice, Notices, Pipe, Post, Powers, Prepared, Resource, Runtime,
+    ServiceState, Stack, StateWord, Survey, Usage, Within, Wrap, WrappedDirectory,
 };
-pub use sweep::{Swept, sweep};
+pub use sweep::{Swept, sweep, sweep_run};
 
 /// Label and environment variable names: the marks by which what is ours is known again.
 pub mod marks {
@@ -41,6 +46,8 @@ pub mod marks {
     pub const OWNER: &str = "dev.shakedown.owner";
     /// The container's own name, for an exact match (the engine's name filter matches parts of names).
     pub const NAME: &str = "dev.shakedown.name";
+    /// What a container may use, as its service declares it.
+    pub const LIMITS: &str = "dev.shakedown.limits";
     /// On images that are kept between runs.
     pub const CACHE: &str = "dev.shakedown.cache";
     /// Environment variable with the id of the run, in every child process.

@@ -35,6 +35,12 @@ impl Owner {
         })
     }
 
+    /// Where it lives, if it does and it is not this process: in this very pid namespace.
+    pub(crate) fn process(&self) -> Option<stat::Stat> {
+        let is_other = self.pid != std::process::id() && self.life(true) == Life::Alive;
+        stat::read(self.pid).filter(|_| is_other)
+    }
+
     /// Whether this owner lives. `engine_is_local`: what it started runs on this very machine.
     pub(crate) fn life(&self, engine_is_local: bool) -> Life {
         let here = Owner::current();

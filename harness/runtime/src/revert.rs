@@ -1,7 +1,8 @@
 //! Taking back what this room (and the others that note undos) did. Touches only what carries the run's mark.
 
 use crate::{
-    docker::{Engine, is_conflict, is_gone, plain},
+    Resource,
+    docker::{Declared, Engine, is_conflict, is_gone, plain},
     marks, process, worktree,
 };
 use bollard::{
@@ -44,6 +45,8 @@ impl Revert for Reverter {
         match undo {
             Undo::RemoveContainer { name, run } => self.engine().await?.remove_container(name, run).await,
             Undo::ResumeContainer { name, run } => self.engine().await?.resume_container(name, run).await,
+            Undo::ContinueContainer { name, run } => self.engine().await?.continue_container(name, run).await,
+            Undo::RestoreLimits { name, run } => self.engine().await?.restore_limits(name, run).await,
             Undo::RemoveNetwork { name, run } => self.engine().await?.remove_network(name, run).await,
             Undo::RemoveVolume { name, run } => self.engine().await?.remove_volume(name, run).await,
             Undo::RemoveImage { reference, run } => self.engine().await?.remove_image(reference, run).await,
@@ -121,10 +124,23 @@ impl Engine {
         if !found.and_then(|found| found.state?.paused).unwrap_or_default() {
             return Ok(());
         }
-        match self.docker.unpause_container(name).await {
-            Err(error) if !is_gone(&error) && !is_conflict(&error) => Err(said(&error)),
-            _ => Ok(()),
+        gone_or_ended_is_fine(self.docker.unpause_container(name).await)
+    }
+
+    async fn continue_container(&self, name: &str, run: &str) -> Result<(), RevertError> {
+        match self.our_container(name, run).await? {
+            Some(_) => gone_or_ended_is_fine(self.send_signal(name, "SIGCONT").await),
+            None => Ok(()),
         }
+    }
+
+    async fn restore_limits(&self, name: &str, run: &str) -> Result<(), RevertError> {
+        let Some(found) = self.our_container(name, run).await? else { return Ok(()) };
+        let Some(declared) = Declared::of_labels(found.config.and_then(|config| config.labels).as_ref()) else { return Ok(()) };
+        for which in Resource::ALL {
+            gone_or_ended_is_fine(self.docker.update_container(name, declared.restored(which)).await)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn remove_network(&self, name: &str, run: &str) -> Result<(), RevertError> {
@@ -155,6 +171,14 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(error) => gone_is_fine(Err(error)),
         }
+    }
+}
+
+/// What is done to a container that runs: it may end meanwhile.
+fn gone_or_ended_is_fine(outcome: Result<(), Error>) -> Result<(), RevertError> {
+    match outcome {
+        Err(error) if !is_gone(&error) && !is_conflict(&error) => Err(said(&error)),
+        _ => Ok(()),
     }
 }
 

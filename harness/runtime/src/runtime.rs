@@ -70,9 +70,146 @@ pub trait Stack: Send + Sync {
     /// Lines that were lost because nobody took them in time.
     fn lost_lines(&self) -> u64;
 
-    /// Starts the agent in the service's network namespace and returns the pipe to it. When the pipe is dropped, the agent hears end of
-    /// file. A service that was started again has a new namespace: ask again.
-    async fn stand_beside(&self, service: &str, agent: &AgentImage, journal: &Journal) -> Result<Pipe, RuntimeError>;
+    /// Starts a helper in namespaces of the service and returns the pipe to it. When the pipe is dropped, it hears end of file. A service
+    /// that was started again has new namespaces: ask again.
+    async fn stand_beside(&self, service: &str, helper: &Helper, journal: &Journal) -> Result<Pipe, RuntimeError>;
+
+    /// Runs a binary inside the service: in its cgroup, its file system, its process namespace. It hears end of file when the pipe is
+    /// dropped, and has taken itself out of the file system as soon as it runs, if it can.
+    async fn run_within(&self, service: &str, within: &Within<'_>) -> Result<Pipe, RuntimeError>;
+
+    /// Talks with the program that the service began through ([`Launch::wraps`]). It hears end of file when the pipe is dropped.
+    async fn talk_to_wrap(&self, service: &str) -> Result<Pipe, RuntimeError>;
+
+    /// Lets the service use less than its file says. The undo is noted first.
+    async fn limit(&self, service: &str, limit: Limit, journal: &Journal) -> Result<(), RuntimeError>;
+
+    /// Gives it back what its file says.
+    async fn unlimit(&self, service: &str, resource: Resource, journal: &Journal) -> Result<(), RuntimeError>;
+
+    /// What the service uses now.
+    async fn usage(&self, service: &str) -> Result<Usage, RuntimeError>;
+
+    /// How it stands, asked anew: nothing that was noted of a change is believed.
+    async fn survey(&self, service: &str, depth: Depth) -> Result<Survey, RuntimeError>;
+
+    /// Its next end is somebody's wish and no crash.
+    fn expect_end(&self, service: &str);
+
+    /// An end that was expected did not come: the next one is a crash again.
+    fn end_did_not_come(&self, service: &str);
+}
+
+/// Less of something.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// Cores.
+    Cpu(f64),
+    /// Bytes, swap included.
+    Memory(u64),
+    /// Processes and threads.
+    Tasks(u32),
+}
+
+/// What can be limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Time on cores.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Processes and threads.
+    Tasks,
+}
+
+impl Resource {
+    /// All.
+    pub const ALL: [Resource; 3] = [Resource::Cpu, Resource::Memory, Resource::Tasks];
+}
+
+impl Limit {
+    /// Of what.
+    pub fn resource(self) -> Resource {
+        match self {
+            Limit::Cpu(_) => Resource::Cpu,
+            Limit::Memory(_) => Resource::Memory,
+            Limit::Tasks(_) => Resource::Tasks,
+        }
+    }
+}
+
+/// What a service uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bytes of memory, the page cache of its files included.
+    pub memory: u64,
+    /// How many it may use, if that is limited.
+    pub memory_limit: Option<u64>,
+    /// Processes and threads.
+    pub tasks: u64,
+    /// How often a period's time on cores was used up before its end, since the service was started.
+    pub throttled_periods: u64,
+    /// For how long it then had to wait, all in all.
+    pub throttled: Duration,
+}
+
+/// How closely a service is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What it is doing and may use.
+    Outside,
+    /// At its processes as well: an engine starts a `ps` for it.
+    Inside,
+}
+
+/// How a service stands. What was not looked at is as in a service that is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Its main process stands still (SIGSTOP).
+    pub is_stopped: bool,
+    /// What it may use, by what: of what is not limited there is nothing.
+    pub limits: Vec<(String, i64)>,
+    /// Processes of ours inside it, by name.
+    pub ours: Vec<String>,
+}
+
+/// Something that stands beside a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Helper {
+    /// What it is called: `agent`.
+    pub name: &'static str,
+    /// A static binary that reads requests on stdin, to be put into an image of nothing else.
+    pub binary: &'static [u8],
+    /// What it may do there.
+    pub post: Post,
+}
+
+/// Where a helper stands and what it may do there: no more than it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Post {
+    /// In the network namespace, to lead and drop packets (`CAP_NET_ADMIN`).
+    Packets,
+    /// In the network namespace, as [`Post::RELAY_USER`], without any capability.
+    Relay,
+    /// In the process namespace, to look at and change the service's processes (`CAP_SYS_PTRACE`; `CAP_SETUID` and
+    /// `CAP_SETGID` to become whom they belong to).
+    Processes,
+}
+
+impl Post {
+    /// Nobody else's.
+    pub const RELAY_USER: u32 = 64_317;
+}
+
+/// Something that is run inside a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    /// A static binary.
+    pub binary: &'static [u8],
+    /// What it is told.
+    pub arguments: &'a [String],
 }
 
 /// What can be done to services.
@@ -123,6 +260,26 @@ pub struct Launch<'a> {
     pub wiring: &'a HashMap<Edge, SocketAddr>,
     /// How long all of it may take.
     pub patience: Duration,
+    /// Services that begin through a program of ours (containers).
+    pub wraps: &'a HashMap<String, Wrap>,
+}
+
+/// A program through which a service begins, so that its files can be made to fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrap {
+    /// A static binary, `shakedown-disk`.
+    pub binary: &'static [u8],
+    /// What it mounts over, none inside another.
+    pub directories: Vec<WrappedDirectory>,
+}
+
+/// A directory of a service through which faults shall be possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrappedDirectory {
+    /// Absolute.
+    pub path: String,
+    /// No read of it is served from the page cache.
+    pub past_cache: bool,
 }
 
 impl Launch<'_> {
@@ -171,6 +328,10 @@ pub enum Lifecycle {
     Pause,
     /// They go on.
     Resume,
+    /// The main process is stopped (SIGSTOP); where there are only processes, all of them.
+    Stop,
+    /// It goes on (SIGCONT).
+    Continue,
     /// SIGTERM (or the stop signal of the image), and SIGKILL to what is left after `grace`; an engine counts whole seconds.
     Term {
         /// How long it has.
@@ -241,14 +402,7 @@ impl fmt::Display for ServiceState {
     }
 }
 
-/// The agent, to be put into an image of nothing else.
-#[derive(Debug, Clone, Copy)]
-pub struct AgentImage {
-    /// A static binary that reads requests on stdin.
-    pub bytes: &'static [u8],
-}
-
-/// Both ends of a conversation with an agent.
+/// Both ends of a conversation with a helper.
 pub struct Pipe {
     /// Its stdin. Shut it down, or drop the whole pipe, to let it hear end of file.
     pub input: Box<dyn AsyncWrite + Send + Unpin>,

@@ -23,10 +23,26 @@ pub struct Swept {
 /// Removes what carries our mark and whose owner is certainly dead. What a live run owns is neither touched nor mentioned. Where no
 /// engine answers there are processes only.
 pub async fn sweep() -> Result<Swept, RuntimeError> {
+    sweep_of(Whose::TheDead).await
+}
+
+/// Removes what carries the mark of one run, whoever owns it and whether or not that somebody lives.
+pub async fn sweep_run(run: &str) -> Result<Swept, RuntimeError> {
+    sweep_of(Whose::Run(run)).await
+}
+
+/// Whose things are swept.
+#[derive(Debug, Clone, Copy)]
+enum Whose<'a> {
+    TheDead,
+    Run(&'a str),
+}
+
+async fn sweep_of(whose: Whose<'_>) -> Result<Swept, RuntimeError> {
     let mut swept = Swept::default();
-    sweep_processes(&mut swept).await;
+    sweep_processes(whose, &mut swept).await;
     match Engine::connect().await {
-        Ok(engine) => sweep_engine(&engine, &mut swept).await?,
+        Ok(engine) => sweep_engine(&engine, whose, &mut swept).await?,
         Err(RuntimeError::NoEngine { .. }) => {}
         Err(error) => return Err(error),
     }
@@ -34,14 +50,17 @@ pub async fn sweep() -> Result<Swept, RuntimeError> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Container,
     Network,
     Volume,
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    /// All.
+    pub(crate) const ALL: [Kind; 3] = [Kind::Container, Kind::Network, Kind::Volume];
+
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Kind::Container => "container",
             Kind::Network => "network",
@@ -50,12 +69,12 @@ impl Kind {
     }
 }
 
-async fn sweep_engine(engine: &Engine, swept: &mut Swept) -> Result<(), RuntimeError> {
-    for kind in [Kind::Container, Kind::Network, Kind::Volume] {
-        let found = list(engine, kind).await.map_err(RuntimeError::engine(format!("list {}s", kind.word())))?;
+async fn sweep_engine(engine: &Engine, whose: Whose<'_>, swept: &mut Swept) -> Result<(), RuntimeError> {
+    for kind in Kind::ALL {
+        let found = list(engine, kind, whose.run()).await.map_err(RuntimeError::engine(format!("list {}s", kind.word())))?;
         let removals = found.into_iter().filter_map(|(name, labels)| {
             let run = labels.get(marks::RUN).cloned().unwrap_or_default();
-            match fate(&run, labels.get(marks::OWNER)) {
+            match whose.fate(&run, labels.get(marks::OWNER)) {
                 Fate::Ours => Some(async move { (remove(engine, kind, &name, &run).await, name) }),
                 Fate::Alive => None,
                 Fate::Unclear(why) => {
@@ -76,6 +95,24 @@ async fn sweep_engine(engine: &Engine, swept: &mut Swept) -> Result<(), RuntimeE
     Ok(())
 }
 
+impl<'a> Whose<'a> {
+    fn run(self) -> Option<&'a str> {
+        match self {
+            Whose::TheDead => None,
+            Whose::Run(run) => Some(run),
+        }
+    }
+
+    /// What becomes of a thing of `run`.
+    fn fate(self, run: &str, owner: Option<&String>) -> Fate {
+        match self {
+            Whose::TheDead => fate(run, owner),
+            Whose::Run(wanted) if wanted == run => Fate::Ours,
+            Whose::Run(_) => Fate::Alive,
+        }
+    }
+}
+
 enum Fate {
     Ours,
     Alive,
@@ -93,12 +130,18 @@ fn fate(run: &str, owner: Option<&String>) -> Fate {
     }
 }
 
-fn engine_is_local() -> bool {
+pub(crate) fn engine_is_local() -> bool {
     std::env::var("DOCKER_HOST").map_or(true, |host| host.is_empty() || host.starts_with("unix:"))
 }
 
-async fn list(engine: &Engine, kind: Kind) -> Result<Vec<(String, HashMap<String, String>)>, bollard::errors::Error> {
-    let filters = HashMap::from([("label".to_owned(), vec![marks::RUN.to_owned()])]);
+/// Names and labels of what carries the mark of one run, or of any.
+pub(crate) async fn list(
+    engine: &Engine,
+    kind: Kind,
+    run: Option<&str>,
+) -> Result<Vec<(String, HashMap<String, String>)>, bollard::errors::Error> {
+    let label = run.map_or_else(|| marks::RUN.to_owned(), |run| format!("{}={run}", marks::RUN));
+    let filters = HashMap::from([("label".to_owned(), vec![label])]);
     let docker = &engine.docker;
     Ok(match kind {
         Kind::Container => {
@@ -129,12 +172,12 @@ async fn remove(engine: &Engine, kind: Kind, name: &str, run: &str) -> Result<()
 }
 
 /// Children that left their process group are found by the environment that they were started with.
-async fn sweep_processes(swept: &mut Swept) {
+async fn sweep_processes(whose: Whose<'_>, swept: &mut Swept) {
     for stat in stat::all() {
-        let Some(run) = stat::variable(stat.pid, marks::RUN_VARIABLE) else { continue };
+        let Some(run) = stat::variable(stat.pid, marks::RUN_VARIABLE).filter(|_| stat.pid != std::process::id()) else { continue };
         let owner = stat::variable(stat.pid, marks::OWNER_VARIABLE);
         let what = format!("process {}", stat.pid);
-        match fate(&run, owner.as_ref()) {
+        match whose.fate(&run, owner.as_ref()) {
             Fate::Alive => {}
             Fate::Unclear(why) => swept.left.push(format!("{what}: {why}")),
             Fate::Ours => match process::group::kill_process(&stat).await {
@@ -147,7 +190,7 @@ async fn sweep_processes(swept: &mut Swept) {
 
 /// How many containers of dead runs there are.
 pub(crate) async fn leftovers(engine: &Engine) -> usize {
-    let found = list(engine, Kind::Container).await.unwrap_or_default();
+    let found = list(engine, Kind::Container, None).await.unwrap_or_default();
     found.iter().filter(|(_, labels)| matches!(fate(&labels[marks::RUN], labels.get(marks::OWNER)), Fate::Ours)).count()
 }
 
@@ -163,5 +206,14 @@ mod tests {
         assert!(matches!(fate("r2", Some(&dead)), Fate::Ours));
         assert!(matches!(fate("r2", None), Fate::Unclear(_)));
         assert!(matches!(fate("r2", Some(&"nonsense".to_owned())), Fate::Unclear(_)));
+    }
+
+    #[test]
+    fn a_run_that_is_named_is_swept_though_its_owner_lives_and_no_other_is() {
+        let alive = Owner::current().to_string();
+        assert!(matches!(Whose::Run("r2").fate("r2", Some(&alive)), Fate::Ours));
+        assert!(matches!(Whose::Run("r2").fate("r2", None), Fate::Ours));
+        assert!(matches!(Whose::Run("r2").fate("r22", Some(&alive)), Fate::Alive));
+        assert!(matches!(Whose::TheDead.fate("r2", Some(&alive)), Fate::Alive));
     }
 }

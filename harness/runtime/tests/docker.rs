@@ -4,79 +4,23 @@
 mod support;
 
 use indexmap::IndexMap;
-use shakedown_model::stack::{
-    BuildSpec, Condition, ContainerSpec, Dependency, Healthcheck, Mount, MountSource, NetworkSpec, StackSpec, Variant, VolumeSpec,
-};
-use shakedown_runtime::{AgentImage, Lifecycle, Notice, Runtime, RuntimeError, Stack, StateWord, docker::DockerRuntime};
+use shakedown_model::stack::{BuildSpec, Condition, ContainerSpec, Healthcheck, Mount, MountSource, NetworkSpec, Variant, VolumeSpec};
+use shakedown_runtime::{Lifecycle, Notice, Runtime, RuntimeError, StateWord};
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    path::Path,
-    sync::OnceLock,
     time::{Duration, Instant},
 };
-use support::{Run, engine, eventually, labelled, write};
+use support::{
+    Run,
+    containers::{SERVE, after, check, docker, ends_clean, service, stack, stack_of, web},
+    engine, eventually, write,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
-
-/// A service: what its shell does. `httpd` needs `/www`.
-fn service(name: &str, script: &str) -> ContainerSpec {
-    ContainerSpec {
-        name: name.to_owned(),
-        command: Some(vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()]),
-        // busybox as PID 1 would not die of SIGTERM: irrelevant here, everything is killed.
-        ..ContainerSpec::default()
-    }
-}
-
-const SERVE: &str = "echo up; echo trouble >&2; exec httpd -f -p 8080 -h /www";
-
-fn web(name: &str) -> ContainerSpec {
-    ContainerSpec { ports: vec![8080], ..service(name, SERVE) }
-}
-
-fn after(other: &str, condition: Condition) -> Vec<Dependency> {
-    vec![Dependency { service: other.to_owned(), condition }]
-}
-
-fn check(script: &str) -> Healthcheck {
-    let test = vec!["CMD-SHELL".to_owned(), script.to_owned()];
-    Healthcheck { test, interval: Some(Duration::from_secs(30)), timeout: None, retries: Some(3), start_period: None }
-}
-
-/// The build of an image of busybox alone.
-fn busybox(context: &Path) -> BuildSpec {
-    write(
-        &context.join("Dockerfile"),
-        "FROM scratch\nCOPY busybox /bin/busybox\nCOPY www /www\nRUN [\"/bin/busybox\", \"--install\", \"/bin\"]\nRUN [\"/bin/mkdir\", \"/tmp\"]\n",
-    );
-    write(&context.join("www/index.html"), "hello\n");
-    std::fs::copy("/bin/busybox", context.join("busybox")).expect("/bin/busybox: apt-get install busybox-static");
-    BuildSpec { context: context.to_owned(), dockerfile: "Dockerfile".to_owned(), target: None, args: IndexMap::new() }
-}
-
-fn stack(run: &Run, services: Vec<ContainerSpec>) -> StackSpec {
-    stack_of(run, Variant::Candidate, services)
-}
-
-fn stack_of(run: &Run, variant: Variant, services: Vec<ContainerSpec>) -> StackSpec {
-    let build = busybox(&run.scratch.path().join("image"));
-    let mut spec = run.spec(variant);
-    spec.project.networks.insert("default".to_owned(), NetworkSpec::default());
-    for mut service in services {
-        if service.image.is_none() && service.build.is_none() {
-            service.build = Some(build.clone());
-        }
-        if service.networks.is_empty() {
-            service.networks.insert("default".to_owned(), vec![]);
-        }
-        spec.project.services.insert(service.name.clone(), service);
-    }
-    spec
-}
 
 async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
@@ -86,26 +30,9 @@ async fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Everything is taken back and nothing carries the run's label any more.
-async fn ends_clean(run: &Run, stack: Option<Box<dyn Stack>>) {
-    drop(stack);
-    run.down().await;
-    let engine = engine("the end of a test").await.unwrap();
-    assert_eq!(labelled(&engine, &run.id).await, Vec::<String>::new());
-}
-
-macro_rules! runtime_or_skip {
-    ($test:literal) => {
-        match engine($test).await {
-            Some(engine) => DockerRuntime::new(engine),
-            None => return,
-        }
-    };
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_start_in_order_find_each_other_by_name_and_leave_nothing_behind() {
-    let runtime = runtime_or_skip!("services_start_in_order");
+    let Some(runtime) = docker("services_start_in_order").await else { return };
     let mut run = Run::new("order");
     // The middle one is ready only when it can fetch from the first by its name and its alias; its check is due every 30 s for the engine.
     let first = ContainerSpec { networks: IndexMap::from([("default".to_owned(), vec!["also-first".to_owned()])]), ..web("first") };
@@ -144,7 +71,7 @@ async fn services_start_in_order_find_each_other_by_name_and_leave_nothing_behin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_variants_run_side_by_side_from_one_build() {
-    let runtime = runtime_or_skip!("two_variants");
+    let Some(runtime) = docker("two_variants").await else { return };
     let run = Run::new("pair");
     let specs = [Variant::Candidate, Variant::Baseline].map(|variant| stack_of(&run, variant, vec![web("web")]));
     let (candidate, baseline) = tokio::join!(run.up(&runtime, &specs[0]), run.up(&runtime, &specs[1]));
@@ -162,7 +89,7 @@ async fn two_variants_run_side_by_side_from_one_build() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pause_resume_kill_start_and_restart_are_proven_and_what_we_caused_is_no_news() {
-    let runtime = runtime_or_skip!("lifecycle");
+    let Some(runtime) = docker("lifecycle").await else { return };
     let mut run = Run::new("life");
     // The engine must not start again what was killed on purpose.
     let spec = stack(&run, vec![ContainerSpec { restart: Some("always".to_owned()), ..web("web") }]);
@@ -203,7 +130,7 @@ async fn pause_resume_kill_start_and_restart_are_proven_and_what_we_caused_is_no
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_is_asked_to_end_has_its_grace_and_no_more() {
-    let runtime = runtime_or_skip!("term");
+    let Some(runtime) = docker("term").await else { return };
     let mut run = Run::new("term");
     let polite = service("polite", "trap 'exit 7' TERM; while :; do sleep 1 & wait; done");
     let polite = ContainerSpec { restart: Some("always".to_owned()), ..polite };
@@ -223,7 +150,7 @@ async fn a_service_that_is_asked_to_end_has_its_grace_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_that_nobody_asked_for_is_news() {
-    let runtime = runtime_or_skip!("unasked_death");
+    let Some(runtime) = docker("unasked_death").await else { return };
     let mut run = Run::new("news");
     let spec = stack(&run, vec![ContainerSpec { ports: vec![8080], ..service("web", "httpd -p 8080 -h /www; nc -l -p 9090; exit 42") }]);
     let up = run.up(&runtime, &spec).await.unwrap();
@@ -243,7 +170,7 @@ async fn a_death_that_nobody_asked_for_is_news() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_that_nobody_took_back_is_taken_back_with_the_rest() {
-    let runtime = runtime_or_skip!("unwound_pause");
+    let Some(runtime) = docker("unwound_pause").await else { return };
     let run = Run::new("frozen");
     let spec = stack(&run, vec![web("web")]);
     let up = run.up(&runtime, &spec).await.unwrap();
@@ -253,7 +180,7 @@ async fn a_pause_that_nobody_took_back_is_taken_back_with_the_rest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_does_not_come_up_is_named_with_its_last_lines() {
-    let runtime = runtime_or_skip!("not_up");
+    let Some(runtime) = docker("not_up").await else { return };
     let cases = [
         (service("broken", "echo cannot find my config; exit 3"), "exit code 3"),
         (ContainerSpec { healthcheck: Some(check("exit 1")), ..web("broken") }, "its health check ends with exit code 1"),
@@ -273,7 +200,7 @@ async fn a_service_that_does_not_come_up_is_named_with_its_last_lines() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unhealthy_service_is_an_error_before_the_patience_ends() {
-    let runtime = runtime_or_skip!("unhealthy");
+    let Some(runtime) = docker("unhealthy").await else { return };
     let run = Run::new("unhealthy");
     let sick = Healthcheck { interval: Some(Duration::from_millis(200)), retries: Some(1), ..check("echo no database; exit 1") };
     let spec = stack(&run, vec![ContainerSpec { healthcheck: Some(sick), ..web("web") }]);
@@ -284,7 +211,7 @@ async fn an_unhealthy_service_is_an_error_before_the_patience_ends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_start_ends_soon_and_clean() {
-    let runtime = runtime_or_skip!("cancelled");
+    let Some(runtime) = docker("cancelled").await else { return };
     let mut run = Run::new("cancelled");
     let spec = stack(&run, vec![ContainerSpec { ports: vec![9999], ..service("slow", SERVE) }]);
     let built = runtime.build(&spec, &run.notices, &run.cancel).await.unwrap();
@@ -302,7 +229,7 @@ async fn a_cancelled_start_ends_soon_and_clean() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn volumes_binds_environment_networks_and_limits_are_as_the_file_says() {
-    let runtime = runtime_or_skip!("features");
+    let Some(runtime) = docker("features").await else { return };
     let run = Run::new("features");
     let bound = write(&run.scratch.path().join("bound/file"), "from the host\n");
     let mount = |source, target: &str, read_only| Mount { source, target: target.to_owned(), read_only };
@@ -343,7 +270,7 @@ async fn volumes_binds_environment_networks_and_limits_are_as_the_file_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_reaches_the_harness_where_prepare_said() {
-    let runtime = runtime_or_skip!("reaches_harness");
+    let Some(runtime) = docker("reaches_harness").await else { return };
     let run = Run::new("gateway");
     let mut spec = stack(&run, vec![service("caller", "while ! echo hello | nc $HARNESS; do :; done; sleep 1000")]);
     let built = runtime.build(&spec, &run.notices, &run.cancel).await.unwrap();
@@ -358,71 +285,9 @@ async fn a_service_reaches_the_harness_where_prepare_said() {
     ends_clean(&run, Some(up)).await;
 }
 
-/// A static program that stands for the agent: says what it hears, and where it is.
-fn echo_agent() -> AgentImage {
-    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    let bytes = BYTES.get_or_init(|| {
-        let source = r#"
-            use std::io::{BufRead, Write};
-            fn main() {
-                eprintln!("agent speaking");
-                let read = |name| std::fs::read_to_string(name).unwrap_or_default();
-                let devices = read("/proc/net/tcp") + &read("/proc/net/tcp6");
-                for line in std::io::stdin().lock().lines() {
-                    let line = line.unwrap();
-                    let listens = devices.contains(":1F90 ");
-                    println!("{line} beside 8080: {listens}");
-                    std::io::stdout().flush().unwrap();
-                }
-            }"#;
-        let scratch = tempfile::tempdir().unwrap();
-        write(&scratch.path().join("agent.rs"), source);
-        // From inside, so that the bytes (and with them the image) are the same every time.
-        let status = std::process::Command::new("rustc")
-            .args(["--edition=2021", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o", "agent", "agent.rs"])
-            .current_dir(scratch.path())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        std::fs::read(scratch.path().join("agent")).unwrap()
-    });
-    AgentImage { bytes }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_beside_a_service_shares_its_network_and_ends_with_its_pipe() {
-    let runtime = runtime_or_skip!("agent");
-    let mut run = Run::new("agent");
-    let spec = stack(&run, vec![web("web")]);
-    let up = run.up(&runtime, &spec).await.unwrap();
-    let mut pipe = up.stand_beside("web", &echo_agent(), &run.journal).await.unwrap();
-    pipe.input.write_all(b"one\n").await.unwrap();
-    let mut answer = vec![0; "one beside 8080: true\n".len()];
-    tokio::time::timeout(support::DEADLINE, pipe.output.read_exact(&mut answer)).await.unwrap().unwrap();
-    assert_eq!(String::from_utf8(answer).unwrap(), "one beside 8080: true\n");
-    pipe.input.shutdown().await.unwrap();
-    let mut rest = Vec::new();
-    tokio::time::timeout(support::DEADLINE, pipe.output.read_to_end(&mut rest)).await.unwrap().unwrap();
-    assert_eq!(rest, b"", "end of file on its stdin ended the agent");
-
-    let dropped = up.stand_beside("web", &echo_agent(), &run.journal).await.unwrap();
-    drop(dropped);
-    let engine = engine("agent").await.unwrap();
-    let name = format!("sd-{}-c-web-agent2", run.id);
-    eventually("the end of an agent whose pipe was dropped", async || {
-        let found = engine.docker().inspect_container(&name, None).await.unwrap();
-        found.state.unwrap().running == Some(false)
-    })
-    .await;
-    let notices = run.notices_so_far();
-    assert!(notices.contains(&Notice::Warning("agent beside `web`: agent speaking".to_owned())), "{notices:?}");
-    assert!(!notices.iter().any(|notice| matches!(notice, Notice::Changed { .. })), "the end of an agent is not the end of the service");
-    ends_clean(&run, Some(up)).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_that_does_not_build_or_is_nowhere_is_named_with_the_way_out() {
-    let runtime = runtime_or_skip!("bad_images");
+    let Some(runtime) = docker("bad_images").await else { return };
     let run = Run::new("images");
     let context = run.scratch.path().join("bad");
     write(&context.join("Dockerfile"), "FROM scratch\nCOPY nothing /\n");
@@ -437,7 +302,7 @@ async fn an_image_that_does_not_build_or_is_nowhere_is_named_with_the_way_out() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dockerfile_that_needs_buildkit_builds() {
-    let runtime = runtime_or_skip!("buildkit");
+    let Some(runtime) = docker("buildkit").await else { return };
     let run = Run::new("buildkit");
     let mut spec = stack(&run, vec![web("web")]);
     let dockerfile = run.scratch.path().join("image/Dockerfile");

@@ -9,7 +9,7 @@ use shakedown_model::{
     fault::Edge,
     stack::{StackSpec, Variant},
 };
-use shakedown_runtime::{AgentImage, Lifecycle, Notice, Runtime, RuntimeError, Stack, StateWord, process::ProcessRuntime};
+use shakedown_runtime::{Helper, Lifecycle, Notice, Post, Runtime, RuntimeError, Stack, StateWord, process::ProcessRuntime};
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 use support::{Run, eventually, marked_processes, write};
 use tokio::{
@@ -93,7 +93,8 @@ async fn services_start_in_order_and_an_edge_that_is_wired_goes_through_the_harn
     assert_eq!(ready.collect::<Vec<_>>(), ["back", "front"]);
     let answer = get(up.address("front", 8080).await.unwrap()).await.unwrap();
     assert!(answer.ends_with(&format!("front peer=http://{link}/")), "{answer}");
-    let error = up.stand_beside("front", &AgentImage { bytes: b"" }, &run.journal).await.unwrap_err().to_string();
+    let helper = Helper { name: "agent", binary: b"", post: Post::Packets };
+    let error = up.stand_beside("front", &helper, &run.journal).await.unwrap_err().to_string();
     assert!(error.contains("--runtime docker"), "{error}");
     ends_clean(&run, Some(up)).await;
 }

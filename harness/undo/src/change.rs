@@ -45,6 +45,20 @@ pub enum Undo {
         /// Id of the run.
         run: String,
     },
+    /// A container whose main process was stopped (SIGSTOP) goes on.
+    ContinueContainer {
+        /// Name of the container.
+        name: String,
+        /// Id of the run.
+        run: String,
+    },
+    /// A container gets back what it may use: what was declared when it was created, which stands on it as a label.
+    RestoreLimits {
+        /// Name of the container.
+        name: String,
+        /// Id of the run.
+        run: String,
+    },
     /// A process group that was started is killed.
     KillProcessGroup {
         /// The group.
@@ -107,7 +121,10 @@ impl Undo {
     /// out before the directory around it.
     pub(crate) fn stage(&self) -> u8 {
         match self {
-            Undo::ResumeContainer { .. } | Undo::ContinueProcessGroup { .. } => 0,
+            Undo::ResumeContainer { .. }
+            | Undo::ContinueContainer { .. }
+            | Undo::RestoreLimits { .. }
+            | Undo::ContinueProcessGroup { .. } => 0,
             Undo::RemoveContainer { .. } | Undo::KillProcessGroup { .. } => 1,
             Undo::RemoveNetwork { .. } | Undo::RemoveVolume { .. } | Undo::RemoveWorktree { .. } => 2,
             Undo::RemoveImage { .. } | Undo::RemovePath { .. } => 3,
@@ -123,6 +140,8 @@ impl Undo {
             | Undo::RemoveVolume { run, .. }
             | Undo::RemoveImage { run, .. }
             | Undo::ResumeContainer { run, .. }
+            | Undo::ContinueContainer { run, .. }
+            | Undo::RestoreLimits { run, .. }
             | Undo::KillProcessGroup { run, .. }
             | Undo::ContinueProcessGroup { run, .. }
             | Undo::RemovePath { run, .. }
@@ -140,6 +159,8 @@ impl fmt::Display for Undo {
             Undo::RemoveVolume { name, .. } => write!(f, "remove volume {name}"),
             Undo::RemoveImage { reference, .. } => write!(f, "remove image {reference}"),
             Undo::ResumeContainer { name, .. } => write!(f, "resume container {name}"),
+            Undo::ContinueContainer { name, .. } => write!(f, "continue container {name}"),
+            Undo::RestoreLimits { name, .. } => write!(f, "restore the limits of container {name}"),
             Undo::KillProcessGroup { group, .. } => write!(f, "kill process group {group}"),
             Undo::ContinueProcessGroup { group, .. } => write!(f, "continue process group {group}"),
             Undo::RemovePath { path, .. } => write!(f, "remove {}", path.display()),

@@ -9,6 +9,8 @@
 //! this namespace's own, so that it arrives by loopback, from the far end's address and port, beside the packet itself.
 //! What comes in for more than one host (broadcast, multicast) is left alone: its copy would go out to all of them.
 //!
+//! What waits in the queue when the fault ends is copied too: the rules that copy stay until the table goes.
+//!
 //! How it can mislead: TCP throws the second of two equal segments away and tells the far end's kernel only; what a
 //! program sees of this fault over TCP is next to nothing, and it is the test of what speaks UDP. A large send that is yet
 //! to be cut counts as one packet and is copied whole. Copies are not tracked by conntrack: a firewall inside the

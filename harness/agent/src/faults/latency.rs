@@ -15,6 +15,8 @@
 //! delays is known to jitter * sqrt((1 + r) / (1 - r) / n), so that few connections over a short time at r = 0.9 may see
 //! only a slow spell, or none. `mean_delay_us` says which it was. Correlation is by draw and not by time.
 //!
+//! `faults::shape` is the same by netem.
+//!
 //! Copies are not tracked by conntrack, so that a service whose own firewall or NAT inside its namespace depends on
 //! connection state may lose connections that begin during the fault; direction `in` leaves conntrack alone and delays
 //! connecting and answers just as much. Where the kernel cannot copy, bulk senders are slowed as told above, and the

@@ -1,24 +1,29 @@
 //! The kinds of faults: one kind, one file. Pure: a fault decides what has to be done, and does nothing.
 //!
-//! All kinds take the same road: a table for each address family, then a queue if one is needed, then the rules.
-//! Backwards that is: no packet is affected any more, what is held goes on, nothing of us is left. No fault writes
-//! back a remembered value, so that any number of them may overlap; delays add up.
+//! All kinds on packets take the same road: a table for each address family, then a queue if one is needed, then the
+//! rules. Backwards that is: no packet is affected any more, what is held goes on, nothing of us is left. No fault writes
+//! back a remembered value, so that any number of them may overlap; delays add up. The kinds on processes are one step: a
+//! grip on them, which the kernel keeps up while processes come and go.
 
 mod bandwidth;
+mod clock;
 mod connect;
 mod corrupt;
 mod duplicate;
+mod files;
 mod latency;
 mod loss;
 mod mtu;
 mod partition;
+mod redirect;
 mod reorder;
 mod reset;
+pub mod shape;
 
 use std::net::IpAddr;
 
-use crate::kernel::{Act, Family, Hook, PortMatch, Protocol, Rule, Sentence, Table, TableId, Treatment, Undo};
-use crate::wire::{Direction, FaultSpec, Kind, Powers, QueuePower};
+use crate::kernel::{Act, Family, Hook, Meters, PortMatch, Protocol, Rule, Sentence, Table, TableId, Treatment, Undo};
+use crate::wire::{Direction, FaultSpec, Kind, Powers, Processes, QueuePower, Target};
 
 /// A kind of fault.
 pub trait Fault {
@@ -44,6 +49,9 @@ impl Kind {
             Self::Connect(connect) => connect,
             Self::Mtu(mtu) => mtu,
             Self::Duplicate(duplicate) => duplicate,
+            Self::Redirect(redirect) => redirect,
+            Self::Clock(clock) => clock,
+            Self::Files(files) => files,
         }
     }
 }
@@ -52,10 +60,12 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub struct Site {
     pub powers: Powers,
-    /// For its tables.
+    /// For its tables, or its grip.
     pub name: String,
     /// For its queue, if it needs one; the number after it is free too.
     pub queue: u16,
+    /// For its queueing discipline, if it is done by one.
+    pub handle: u16,
     /// Of its base chains. Each fault's is higher than the last one's: the kernel remembers a queued packet's place
     /// among the chains by counting, so that a chain that squeezed in before it would see the packet twice.
     pub priority: i32,
@@ -79,8 +89,7 @@ impl From<Act> for Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub steps: Vec<Step>,
-    pub tables: Vec<TableId>,
-    pub queue: Option<u16>,
+    pub meters: Meters,
 }
 
 /// What a kind adds to the road that all take.
@@ -110,13 +119,20 @@ impl Recipe<'_> {
         let opens = self.treatment.clone().map(|treatment| Act::OpenQueue { number: site.queue, treatment });
         let relay = self
             .relay
-            .filter(|_| spec.direction != Direction::In)
+            .filter(|_| spec.direction != Some(Direction::In))
             .map(|_| Act::OpenQueue { number: site.queue + 1, treatment: Treatment::Swallow });
-        let arms = tables.iter().map(|table| Act::Arm { table: table.id.clone(), rules: self.rules(table, site) });
+        let arms =
+            tables.iter().map(|table| Act::Arm { table: table.id.clone(), rules: self.rules(table, site), forget: None, disconnect: None });
         Plan {
-            steps: creates.chain(opens).chain(relay).chain(arms).map(Step::from).collect(),
-            tables: tables.iter().map(|table| table.id.clone()).collect(),
-            queue: self.treatment.is_some().then_some(site.queue),
+            // Undone last first: a socket's closing waits until the kernel has done with the rules that were removed (`nft_rcv_nl_event`), for 6 ms or
+            // more, and what is held must not wait for that.
+            steps: creates.chain(relay).chain(opens).chain(arms).map(Step::from).collect(),
+            meters: Meters {
+                tables: tables.into_iter().map(|table| table.id).collect(),
+                queue: self.treatment.is_some().then_some(site.queue),
+                grip: None,
+                shape: None,
+            },
         }
     }
 
@@ -127,7 +143,7 @@ impl Recipe<'_> {
     fn rules_at(&self, table: &Table, hook: Hook, site: &Site) -> Vec<Rule> {
         const WITH_PORTS: &[Protocol] = &[Protocol::Tcp, Protocol::Udp];
         let ports = if table.ports.is_empty() { PortMatch::Any } else { PortMatch::OfTable };
-        let rule = |protocol, ports, sentence| Rule { hook, protocol, ports, sentence };
+        let rule = |protocol, ports, sentence| Rule { hook, protocol, ports, spares: None, sentence };
         let narrow = if self.protocols.is_empty() { WITH_PORTS } else { self.protocols };
         let mut rules = Vec::new();
         if table.id.family == Family::Ip6 && table.ports.is_empty() && self.protocols.is_empty() {
@@ -151,12 +167,14 @@ impl Recipe<'_> {
 
 /// A table for each family that the target has addresses of.
 fn tables(spec: &FaultSpec, site: &Site) -> Vec<Table> {
+    let Target::Packets { addresses, ports } = &spec.to else { return Vec::new() };
     let hooks = match spec.direction {
-        Direction::Out => vec![Hook::Output],
-        Direction::In => vec![Hook::Input],
-        Direction::Both => vec![Hook::Output, Hook::Input],
+        Some(Direction::Out) => vec![Hook::Output],
+        Some(Direction::In) => vec![Hook::Input],
+        Some(Direction::Both) => vec![Hook::Output, Hook::Input],
+        None => Vec::new(),
     };
-    let mut ports = spec.to.ports.clone();
+    let mut ports = ports.clone();
     ports.sort_unstable();
     ports.dedup();
     [Family::Ip4, Family::Ip6]
@@ -166,7 +184,7 @@ fn tables(spec: &FaultSpec, site: &Site) -> Vec<Table> {
             owned: site.powers.nft_owner,
             priority: site.priority,
             hooks: hooks.clone(),
-            addresses: addresses(spec, family),
+            addresses: of_family(addresses, family),
             ports: ports.clone(),
         })
         .filter(|table| !table.addresses.is_empty())
@@ -174,12 +192,19 @@ fn tables(spec: &FaultSpec, site: &Site) -> Vec<Table> {
 }
 
 /// The target's addresses of one family. `::ffff:10.0.0.1` is an IPv4 address to the packets.
-fn addresses(spec: &FaultSpec, family: Family) -> Vec<IpAddr> {
+fn of_family(addresses: &[IpAddr], family: Family) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> =
-        spec.to.addresses.iter().map(IpAddr::to_canonical).filter(|address| address.is_ipv4() == (family == Family::Ip4)).collect();
+        addresses.iter().map(IpAddr::to_canonical).filter(|address| address.is_ipv4() == (family == Family::Ip4)).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+/// One grip on processes, if the target is any.
+fn grip(spec: &FaultSpec, site: &Site, act: impl FnOnce(String, Processes) -> Act) -> Plan {
+    let Target::Processes(processes) = spec.to else { return Plan { steps: Vec::new(), meters: Meters::default() } };
+    let meters = Meters { grip: Some(site.name.clone()), ..Meters::default() };
+    Plan { steps: vec![act(site.name.clone(), processes).into()], meters }
 }
 
 /// Whether a queue's packets are taken from their senders: see `latency`.

@@ -29,7 +29,7 @@ impl Fault for Partition {
     }
 
     fn plan(&self, spec: &FaultSpec, site: &Site) -> Plan {
-        let queue = site.powers.queue.filter(|_| spec.direction != Direction::In);
+        let queue = site.powers.queue.filter(|_| spec.direction != Some(Direction::In));
         let sentence = |hook| match queue {
             Some(power) if hook == Hook::Output => Sentence::Queue { number: site.queue, power },
             _ => Sentence::Drop,

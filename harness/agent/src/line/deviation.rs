@@ -29,6 +29,25 @@ pub(super) fn deviation(distribution: Distribution, normal: f64) -> f64 {
     }
 }
 
+/// How many numbers [`table`] has: as many as iproute2's.
+const TABLE: u32 = 4_096;
+
+/// A distribution as netem takes it: numbers of which each is as likely as any other, in `scale` parts of a jitter.
+pub(crate) fn table(distribution: Distribution, scale: f64) -> Vec<i16> {
+    let middles = (0..TABLE).map(|n| (f64::from(n) + 0.5) / f64::from(TABLE));
+    middles.map(|share| (deviation(distribution, normal_with_below(share)) * scale).round() as i16).collect()
+}
+
+/// The number below which this share of the normal distribution lies, by halving.
+fn normal_with_below(share: f64) -> f64 {
+    let (mut low, mut high) = (-8.0, 8.0);
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        if share_below(middle) < share { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
 /// More jitters than lie between the least and the greatest deviation (for the normal distribution, which has neither:
 /// between the usual ones).
 pub(super) fn breadth(distribution: Distribution) -> u64 {
@@ -97,6 +116,19 @@ mod tests {
         for distribution in ALL {
             let row: Vec<f64> = (-600..600).map(|n| deviation(distribution, f64::from(n) / 100.0)).collect();
             assert!(row.is_sorted_by(|one, next| *next >= one - 1e-6), "{distribution:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_has_the_mean_and_the_width_and_fits_where_netem_keeps_it() {
+        const SCALE: f64 = 4_096.0;
+        for distribution in ALL {
+            let row = table(distribution, SCALE);
+            let mean = row.iter().map(|it| f64::from(*it)).sum::<f64>() / f64::from(TABLE) / SCALE;
+            let square = row.iter().map(|it| f64::from(*it).powi(2)).sum::<f64>() / f64::from(TABLE) / SCALE.powi(2);
+            let asked = if distribution == Distribution::Uniform { 1.0 / 3_f64.sqrt() } else { 1.0 };
+            assert!(mean.abs() < 2e-3 && (square.sqrt() / asked - 1.0).abs() < 5e-3, "{distribution:?}: {mean} {}", square.sqrt());
+            assert!(row.is_sorted() && row.iter().all(|it| it.unsigned_abs() < 0x7fff), "{distribution:?}");
         }
     }
 

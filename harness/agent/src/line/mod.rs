@@ -7,7 +7,7 @@
 
 pub(crate) mod corrupt;
 pub(crate) mod delay;
-mod deviation;
+pub(crate) mod deviation;
 pub(crate) mod duplicate;
 mod flow;
 pub(crate) mod loss;
@@ -195,7 +195,7 @@ struct Ways<T> {
 impl<T> Ways<T> {
     fn of(&mut self, hook: Hook) -> &mut T {
         match hook {
-            Hook::Output => &mut self.output,
+            Hook::Output | Hook::Opening => &mut self.output,
             Hook::Input => &mut self.input,
         }
     }

@@ -6,7 +6,7 @@ use super::Attributes;
 use super::marks::{CHOSEN, COPIED, TWIN};
 #[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
-use super::ruleset::{ADDRESSES, CONNECTIONS, COPIES, DOSE, PORTS, address_registers};
+use super::ruleset::{ADDRESSES, CONNECTIONS, COPIES, DOSE, PORTS, REDIRECTED, address_registers};
 use crate::kernel::{Family, Hook, PortMatch, Protocol, Rule, Sentence};
 use crate::wire::QueuePower;
 
@@ -34,6 +34,7 @@ impl Expressions<'_, '_> {
             self.load_far_port(rule.hook, 0);
             self.lookup(PORTS);
         }
+        self.sender_of(rule);
         if rule.sentence == Sentence::Reset {
             // A reset must pass: the one that `reject` sends may meet this very rule.
             self.has_flags(RST, 0);
@@ -52,8 +53,20 @@ impl Expressions<'_, '_> {
         }
     }
 
+    /// Ends the row for what the spared user sends. Where there is no socket to ask, and where the socket was closed by its program and only what it had
+    /// written is still under way, the load itself ends the row.
+    pub(super) fn sender_of(&mut self, rule: &Rule) {
+        if let Some(uid) = rule.spares {
+            self.load_meta(NFT_META_SKUID);
+            self.compare(NFT_CMP_NEQ, &uid.to_ne_bytes());
+        }
+    }
+
     pub(super) fn sentence(&mut self, rule: &Rule) {
-        if matches!(rule.sentence, Sentence::Drop | Sentence::Reset | Sentence::Queue { .. }) {
+        if matches!(
+            rule.sentence,
+            Sentence::Drop | Sentence::Reset | Sentence::Redirect { .. } | Sentence::Shape { .. } | Sentence::Queue { .. }
+        ) {
             self.count(DOSE);
         }
         match rule.sentence {
@@ -67,6 +80,8 @@ impl Expressions<'_, '_> {
             Sentence::PassCopies => self.pass_copies(),
             Sentence::PassBroadcasts => self.pass_broadcasts(),
             Sentence::Duplicate => self.duplicate(),
+            Sentence::Redirect { port } => self.redirect(port),
+            Sentence::Shape { class } => self.prioritize(class),
             Sentence::Queue { number, power } => self.queue(number, power),
         }
     }
@@ -91,9 +106,9 @@ impl Expressions<'_, '_> {
     fn load_far_address(&mut self, hook: Hook) {
         let offset = match (self.family, hook) {
             (Family::Ip4, Hook::Input) => 12,
-            (Family::Ip4, Hook::Output) => 16,
+            (Family::Ip4, Hook::Output | Hook::Opening) => 16,
             (Family::Ip6, Hook::Input) => 8,
-            (Family::Ip6, Hook::Output) => 24,
+            (Family::Ip6, Hook::Output | Hook::Opening) => 24,
         };
         self.load(0, NFT_PAYLOAD_NETWORK_HEADER, offset, 4 * address_registers(self.family));
     }
@@ -240,6 +255,27 @@ impl Expressions<'_, '_> {
                 body.nested(NFTA_DATA_VERDICT, |body| body.u32(NFTA_VERDICT_CODE, code));
             });
         });
+    }
+
+    /// In nft's language: `meta priority set 4321:4`. A discipline takes that for the class where the handle is its own.
+    fn prioritize(&mut self, class: u32) {
+        self.push("immediate", |body| {
+            body.u32(NFTA_IMMEDIATE_DREG, NFT_REG32_00);
+            body.nested(NFTA_IMMEDIATE_DATA, |body| body.raw(NFTA_DATA_VALUE, &class.to_ne_bytes()));
+        });
+        self.push("meta", |body| {
+            body.u32(NFTA_META_SREG, NFT_REG32_00);
+            body.u32(NFTA_META_KEY, NFT_META_PRIORITY);
+        });
+    }
+
+    fn redirect(&mut self, port: u16) {
+        self.count(REDIRECTED);
+        self.push("immediate", |body| {
+            body.u32(NFTA_IMMEDIATE_DREG, NFT_REG32_00);
+            body.nested(NFTA_IMMEDIATE_DATA, |body| body.raw(NFTA_DATA_VALUE, &port.to_be_bytes()));
+        });
+        self.push("redir", |body| body.u32(NFTA_REDIR_REG_PROTO_MIN, NFT_REG32_00));
     }
 
     fn queue(&mut self, number: u16, power: QueuePower) {

@@ -1,21 +1,26 @@
-//! The netlink protocol as far as netfilter uses it: write messages, send them, read the answers.
+//! The netlink protocol as far as netfilter, rtnetlink and the diagnosis of sockets use it: write messages, send them, read the answers.
 //!
-//! A message is a header (16 bytes, host order), a `nfgenmsg` (family, version, and a 16-bit id in network order) and
-//! attributes (length, kind, value, padded to 4). Numbers inside netfilter's attributes are in network order.
+//! A message is a header (16 bytes, host order), a part of fixed size and attributes (length, kind, value, padded to 4).
+//! Netfilter's fixed part is a `nfgenmsg` (family, version, and a 16-bit id in network order), and numbers inside its
+//! attributes are in network order; the others have their own ([`traffic`], [`route`], [`sockets`]), and host order.
 //! Netfilter acts on what we send before `send` returns, so that every answer is already waiting by then and nothing
 //! here ever waits.
 //!
 //! Sources: `linux/netlink.h`, `linux/netfilter/nfnetlink.h`, `net/netfilter/nfnetlink.c`.
 //! The unsafe code of the agent is in [`sys`].
 
+pub(crate) mod conntrack;
+mod disciplines;
 mod expressions;
-pub(crate) mod linux;
 mod marks;
 pub(crate) mod nfqueue;
 pub(crate) mod nftables;
 mod numbers;
+pub(crate) mod route;
 mod ruleset;
+pub(crate) mod sockets;
 pub(crate) mod sys;
+pub(crate) mod traffic;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -59,16 +64,23 @@ pub(crate) struct Messages {
 impl Messages {
     /// Writes a message; returns its number.
     pub(crate) fn push(&mut self, head: Head, body: impl FnOnce(&mut Attributes<'_>)) -> u32 {
+        let [high, low] = head.resource.to_be_bytes();
+        self.message(head.kind, head.flags, |message| {
+            message.fixed(&[head.family, 0, high, low]);
+            body(message);
+        })
+    }
+
+    /// Writes a message of any subsystem, which begins with the fixed part that it wants; returns its number.
+    fn message(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Attributes<'_>)) -> u32 {
         let start = self.bytes.len();
         self.last = start;
         self.count += 1;
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&head.kind.to_ne_bytes());
-        self.bytes.extend_from_slice(&(head.flags | NLM_F_REQUEST).to_ne_bytes());
+        self.bytes.extend_from_slice(&kind.to_ne_bytes());
+        self.bytes.extend_from_slice(&(flags | NLM_F_REQUEST).to_ne_bytes());
         self.bytes.extend_from_slice(&self.count.to_ne_bytes());
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&[head.family, 0]);
-        self.bytes.extend_from_slice(&head.resource.to_be_bytes());
         body(&mut Attributes { bytes: &mut self.bytes });
         let length = (self.bytes.len() - start) as u32;
         self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
@@ -121,6 +133,11 @@ impl Attributes<'_> {
         self.raw(kind, &value.to_be_bytes());
     }
 
+    /// What stands before the attributes, or inside a nest before its own. Its length must be a multiple of 4.
+    fn fixed(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+    }
+
     pub(crate) fn string(&mut self, kind: u16, value: &str) {
         let mut bytes = value.as_bytes().to_vec();
         bytes.push(0);
@@ -156,6 +173,16 @@ impl<'a> Received<'a> {
     /// The attributes after the `nfgenmsg`.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
         attributes(self.body.get(GENERIC_BYTES..).unwrap_or_default())
+    }
+
+    /// Its fixed part of `N` bytes, and what follows it.
+    fn split<const N: usize>(&self) -> Option<(&'a [u8; N], &'a [u8])> {
+        self.body.split_first_chunk()
+    }
+
+    /// The `nfgen_family` of what answers.
+    pub(crate) fn family(&self) -> u8 {
+        self.body.first().copied().unwrap_or_default()
     }
 
     /// For a message of kind `NLMSG_ERROR`: `None` is an acknowledgement.
@@ -198,7 +225,7 @@ pub(crate) fn attribute(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
-/// A conversation with netfilter.
+/// A conversation with a subsystem of the kernel.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
@@ -206,7 +233,17 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { fd: sys::netfilter_socket()? })
+        Ok(Self { fd: sys::netlink_socket(libc::NETLINK_NETFILTER)? })
+    }
+
+    /// A conversation about sockets.
+    fn open_diagnosis() -> io::Result<Self> {
+        Ok(Self { fd: sys::netlink_socket(libc::NETLINK_SOCK_DIAG)? })
+    }
+
+    /// A conversation about interfaces, routes and queueing disciplines.
+    fn open_route() -> io::Result<Self> {
+        Ok(Self { fd: sys::netlink_socket(libc::NETLINK_ROUTE)? })
     }
 
     pub(crate) fn fd(&self) -> &OwnedFd {
@@ -248,7 +285,7 @@ impl Socket {
         }
     }
 
-    /// Sends a dump request and hands every answer to `each`.
+    /// Sends a dump request, or a question that is to be acknowledged, and hands every answer to `each`.
     pub(crate) fn dump(&self, request: &Messages, mut each: impl FnMut(&Received<'_>)) -> io::Result<()> {
         self.send(request)?;
         let mut buffer = vec![0; 64 * 1024];
@@ -261,5 +298,13 @@ impl Socket {
                 }
             }
         }
+    }
+}
+
+/// An order to remove what is not there has been carried out.
+fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }

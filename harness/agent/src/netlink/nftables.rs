@@ -10,7 +10,7 @@ use std::io;
 #[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::ruleset;
-use super::{Head, Messages, NLM_F_ACK, NLM_F_DUMP, Received, Socket, attribute};
+use super::{Head, Messages, NLM_F_ACK, NLM_F_DUMP, Received, Socket, attribute, gone_is_fine};
 use crate::kernel::{Family, Hook, PortMatch, Protocol, Rule, Sentence, Table, TableId};
 
 /// A conversation with nf_tables in the network namespace of the thread that opened it.
@@ -27,6 +27,8 @@ pub(crate) struct Count {
     pub(crate) bytes: u64,
     /// Copies that came by.
     pub(crate) copies: u64,
+    /// Connections that were led elsewhere.
+    pub(crate) redirected: u64,
     /// Connections that it remembers.
     pub(crate) connections: u64,
 }
@@ -57,10 +59,13 @@ impl Nftables {
         })
     }
 
-    /// Removes all rules of a table; its sets, chains and counters stay. No such table is fine.
-    pub(crate) fn disarm(&self, table: &TableId) -> io::Result<()> {
+    /// Removes all rules of a table but these; its sets, chains and counters stay. No such table is fine.
+    pub(crate) fn disarm(&self, table: &TableId, stays: &[Rule]) -> io::Result<()> {
         let result = self.commit(|batch| {
             ruleset::flush(batch, table);
+            for rule in stays {
+                ruleset::rule(batch, table, rule);
+            }
         });
         gone_is_fine(result)
     }
@@ -81,13 +86,34 @@ impl Nftables {
     /// Tries, in a table that no packet visits, whether the kernel takes a rule with this sentence.
     pub(crate) fn try_out(&self, id: &TableId, owned: bool, sentence: Option<Sentence>) -> io::Result<()> {
         let tried = self.commit(|batch| {
-            ruleset::new_table(batch, id, owned);
+            ruleset::new_table(batch, id, if owned { NFT_TABLE_F_OWNER } else { 0 });
             if let Some(sentence) = sentence {
                 let (hook, protocol) = (Hook::Output, Some(Protocol::Tcp));
                 ruleset::idle_chain(batch, id, hook);
                 ruleset::counter(batch, id, ruleset::DOSE);
-                ruleset::bare_rule(batch, id, &Rule { hook, protocol, ports: PortMatch::Any, sentence });
+                ruleset::bare_rule(batch, id, &Rule { hook, protocol, ports: PortMatch::Any, spares: None, sentence });
             }
+        });
+        self.delete(id)?;
+        tried
+    }
+
+    /// Tries whether the kernel takes a rule that leads connections elsewhere. It wants a base chain, so that the table sleeps: no packet visits it.
+    pub(crate) fn try_redirect(&self, id: &TableId) -> io::Result<()> {
+        let hook = Hook::Opening;
+        let rule = Rule {
+            hook,
+            protocol: Some(Protocol::TcpSyn),
+            ports: PortMatch::Any,
+            spares: Some(1),
+            sentence: Sentence::Redirect { port: 1 },
+        };
+        let tried = self.commit(|batch| {
+            ruleset::new_table(batch, id, NFT_TABLE_F_DORMANT);
+            ruleset::base_chain(batch, id, hook, 0);
+            ruleset::counter(batch, id, ruleset::DOSE);
+            ruleset::counter(batch, id, ruleset::REDIRECTED);
+            ruleset::bare_rule(batch, id, &rule);
         });
         self.delete(id)?;
         tried
@@ -105,17 +131,29 @@ impl Nftables {
         Ok(tables)
     }
 
+    /// The names of all tables of all families, with the family's number.
+    pub(crate) fn tables_of_all_families(&self) -> io::Result<Vec<(u8, String)>> {
+        let (mut request, mut tables) = (Messages::default(), Vec::new());
+        request.push(ruleset::head(NFT_MSG_GETTABLE, NLM_F_DUMP, NFPROTO_UNSPEC), |_| {});
+        self.socket.dump(&request, |message| {
+            tables.extend(find(message, NFTA_TABLE_NAME).map(|name| (message.family(), text(name))));
+        })?;
+        Ok(tables)
+    }
+
     /// What a table counted. No such table has counted nothing.
     pub(crate) fn counted(&self, table: &TableId) -> io::Result<Count> {
         let mut count = Count::default();
         let result = self.dump(NFT_MSG_GETOBJ, table.family, &[(NFTA_OBJ_TABLE, &table.name)], |message| {
             let data = find(message, NFTA_OBJ_DATA).unwrap_or_default();
             let packets = number(attribute(data, NFTA_COUNTER_PACKETS));
-            if find(message, NFTA_OBJ_NAME).map(text).as_deref() == Some(ruleset::COPIES) {
-                count.copies += packets;
-            } else {
-                count.packets += packets;
-                count.bytes += number(attribute(data, NFTA_COUNTER_BYTES));
+            match find(message, NFTA_OBJ_NAME).map(text).as_deref() {
+                Some(ruleset::COPIES) => count.copies += packets,
+                Some(ruleset::REDIRECTED) => count.redirected += packets,
+                _ => {
+                    count.packets += packets;
+                    count.bytes += number(attribute(data, NFTA_COUNTER_BYTES));
+                }
             }
         });
         gone_is_fine(result)?;
@@ -147,13 +185,6 @@ impl Nftables {
             }
         });
         self.socket.dump(&request, each)
-    }
-}
-
-fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Numbers from the kernel's headers, by the kernel's names.
 //!
-//! Sources: `linux/netfilter/{nfnetlink,nf_tables,nf_tables_compat,nfnetlink_queue,xt_NFQUEUE}.h`, `linux/netfilter.h`,
-//! `linux/in.h`, `linux/icmpv6.h`.
+//! Sources: `linux/netfilter/{nfnetlink,nf_tables,nf_tables_compat,nfnetlink_queue,nfnetlink_conntrack,xt_NFQUEUE}.h`, `linux/{netfilter,netfilter_ipv4}.h`,
+//! `linux/in.h`, `linux/icmpv6.h`, `linux/{rtnetlink,if_link,pkt_sched,gen_stats}.h`.
 
 pub(super) const NFPROTO_UNSPEC: u8 = 0;
 pub(super) const NFPROTO_IPV4: u8 = 2;
 pub(super) const NFPROTO_IPV6: u8 = 10;
 pub(super) const NF_INET_LOCAL_IN: u32 = 1;
 pub(super) const NF_INET_LOCAL_OUT: u32 = 3;
+pub(super) const NF_IP_PRI_NAT_DST: i32 = -100;
 pub(super) const NF_DROP: u32 = 0;
 pub(super) const NF_ACCEPT: u32 = 1;
 pub(super) const NF_REPEAT: u32 = 4;
@@ -16,6 +17,7 @@ pub(super) const IPPROTO_TCP: u8 = 6;
 pub(super) const IPPROTO_UDP: u8 = 17;
 pub(super) const IPPROTO_ICMPV6: u8 = 58;
 
+pub(super) const NFNL_SUBSYS_CTNETLINK: u16 = 1;
 pub(super) const NFNL_SUBSYS_QUEUE: u16 = 3;
 pub(super) const NFNL_SUBSYS_NFTABLES: u16 = 10;
 pub(super) const NFNL_MSG_BATCH_BEGIN: u16 = 16;
@@ -36,6 +38,7 @@ pub(super) const NFT_MSG_GETOBJ: u16 = 19;
 pub(super) const NFTA_LIST_ELEM: u16 = 1;
 pub(super) const NFTA_TABLE_NAME: u16 = 1;
 pub(super) const NFTA_TABLE_FLAGS: u16 = 2;
+pub(super) const NFT_TABLE_F_DORMANT: u32 = 1;
 pub(super) const NFT_TABLE_F_OWNER: u32 = 2;
 pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
 pub(super) const NFTA_CHAIN_NAME: u16 = 3;
@@ -85,13 +88,16 @@ pub(super) const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
 pub(super) const NFTA_META_DREG: u16 = 1;
 pub(super) const NFTA_META_KEY: u16 = 2;
 pub(super) const NFTA_META_SREG: u16 = 3;
+pub(super) const NFT_META_PRIORITY: u32 = 2;
 pub(super) const NFT_META_MARK: u32 = 3;
+pub(super) const NFT_META_SKUID: u32 = 10;
 pub(super) const NFT_META_L4PROTO: u32 = 16;
 pub(super) const NFT_META_PKTTYPE: u32 = 19;
 pub(super) const NFTA_CMP_SREG: u16 = 1;
 pub(super) const NFTA_CMP_OP: u16 = 2;
 pub(super) const NFTA_CMP_DATA: u16 = 3;
 pub(super) const NFT_CMP_EQ: u32 = 0;
+pub(super) const NFT_CMP_NEQ: u32 = 1;
 pub(super) const NFT_CMP_LTE: u32 = 3;
 pub(super) const NFT_CMP_GTE: u32 = 5;
 pub(super) const NFTA_BITWISE_SREG: u16 = 1;
@@ -111,6 +117,7 @@ pub(super) const NFTA_IMMEDIATE_DREG: u16 = 1;
 pub(super) const NFTA_IMMEDIATE_DATA: u16 = 2;
 pub(super) const NFTA_REJECT_TYPE: u16 = 1;
 pub(super) const NFT_REJECT_TCP_RST: u32 = 1;
+pub(super) const NFTA_REDIR_REG_PROTO_MIN: u16 = 1;
 pub(super) const NFTA_DUP_SREG_ADDR: u16 = 1;
 pub(super) const NFTA_QUEUE_NUM: u16 = 1;
 pub(super) const NFTA_QUEUE_TOTAL: u16 = 2;
@@ -120,6 +127,18 @@ pub(super) const NFTA_TARGET_NAME: u16 = 1;
 pub(super) const NFTA_TARGET_REV: u16 = 2;
 pub(super) const NFTA_TARGET_INFO: u16 = 3;
 pub(super) const NFQ_FLAG_BYPASS: u16 = 1;
+
+pub(super) const IPCTNL_MSG_CT_GET: u16 = 1;
+pub(super) const IPCTNL_MSG_CT_DELETE: u16 = 2;
+pub(super) const CTA_TUPLE_ORIG: u16 = 1;
+pub(super) const CTA_TUPLE_IP: u16 = 1;
+pub(super) const CTA_TUPLE_PROTO: u16 = 2;
+pub(super) const CTA_IP_V4_SRC: u16 = 1;
+pub(super) const CTA_IP_V4_DST: u16 = 2;
+pub(super) const CTA_IP_V6_DST: u16 = 4;
+pub(super) const CTA_PROTO_NUM: u16 = 1;
+pub(super) const CTA_PROTO_SRC_PORT: u16 = 2;
+pub(super) const CTA_PROTO_DST_PORT: u16 = 3;
 
 pub(super) const NFQNL_MSG_PACKET: u16 = 0;
 pub(super) const NFQNL_MSG_VERDICT: u16 = 1;
@@ -137,3 +156,28 @@ pub(super) const NFQA_CFG_FLAGS: u16 = 5;
 pub(super) const NFQNL_CFG_CMD_BIND: u8 = 1;
 pub(super) const NFQNL_COPY_PACKET: u8 = 2;
 pub(super) const NFQA_CFG_F_GSO: u32 = 4;
+
+pub(super) const RTM_GETLINK: u16 = 18;
+pub(super) const RTM_GETROUTE: u16 = 26;
+pub(super) const RTM_NEWQDISC: u16 = 36;
+pub(super) const RTM_DELQDISC: u16 = 37;
+pub(super) const RTM_GETQDISC: u16 = 38;
+pub(super) const RTA_DST: u16 = 1;
+pub(super) const RTA_OIF: u16 = 4;
+pub(super) const IFLA_MTU: u16 = 4;
+pub(super) const TC_H_ROOT: u32 = 0xffff_ffff;
+pub(super) const TCA_KIND: u16 = 1;
+pub(super) const TCA_OPTIONS: u16 = 2;
+pub(super) const TCA_STATS2: u16 = 7;
+pub(super) const TCA_STATS_BASIC: u16 = 1;
+pub(super) const TCA_STATS_QUEUE: u16 = 3;
+pub(super) const TCA_NETEM_DELAY_DIST: u16 = 2;
+pub(super) const TCA_NETEM_LOSS: u16 = 5;
+pub(super) const TCA_NETEM_LATENCY64: u16 = 10;
+pub(super) const TCA_NETEM_JITTER64: u16 = 11;
+pub(super) const TCA_NETEM_PRNG_SEED: u16 = 14;
+pub(super) const NETEM_LOSS_GE: u16 = 2;
+pub(super) const TCA_TBF_PARMS: u16 = 1;
+pub(super) const TCA_TBF_RATE64: u16 = 4;
+pub(super) const TCA_TBF_BURST: u16 = 6;
+pub(super) const TC_LINKLAYER_ETHERNET: u8 = 1;

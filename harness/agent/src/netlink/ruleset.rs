@@ -18,8 +18,12 @@ pub(super) const PORTS: &str = "ports";
 pub(super) const CONNECTIONS: &str = "connections";
 /// The counter of packets and bytes that were met.
 pub(super) const DOSE: &str = "dose";
+/// The counter of connections that were led elsewhere.
+pub(super) const REDIRECTED: &str = "redirected";
 /// The counter of copies that have come by.
 pub(super) const COPIES: &str = "copies";
+/// A connection's addresses are translated by the first who wants to: Docker, whose rules lead to its name server, comes right after us.
+const BEFORE_OTHERS: i32 = NF_IP_PRI_NAT_DST - 1;
 /// Bounds the set of connections; past it they are no longer counted, and nothing else changes.
 const CONNECTIONS_MAX: u32 = 65_535;
 /// What `nft list` shows keys as: TYPE_IPADDR, TYPE_IP6ADDR, TYPE_INET_SERVICE of nftables' `datatype.h`; joined keys
@@ -42,9 +46,10 @@ pub(super) fn head(message: u16, flags: u16, family: u8) -> Head {
 
 /// A table, its counters, its sets with their elements, and its base chains.
 pub(super) fn table(batch: &mut Messages, table: &Table) {
-    new_table(batch, &table.id, table.owned);
-    counter(batch, &table.id, DOSE);
-    counter(batch, &table.id, COPIES);
+    new_table(batch, &table.id, if table.owned { NFT_TABLE_F_OWNER } else { 0 });
+    for name in [DOSE, COPIES, REDIRECTED] {
+        counter(batch, &table.id, name);
+    }
     connections(batch, &table.id);
     let address = match table.id.family {
         Family::Ip4 => Key { name: ADDRESSES, kind: TYPE_IP4, bytes: 4, id: 1 },
@@ -56,13 +61,12 @@ pub(super) fn table(batch: &mut Messages, table: &Table) {
         set(batch, &table.id, &port, table.ports.iter().map(|port| port.to_be_bytes().to_vec()));
     }
     for hook in &table.hooks {
-        base_chain(batch, table, *hook);
+        base_chain(batch, &table.id, *hook, table.priority);
     }
 }
 
 /// A table and nothing in it.
-pub(super) fn new_table(batch: &mut Messages, id: &TableId, owned: bool) {
-    let flags = if owned { NFT_TABLE_F_OWNER } else { 0 };
+pub(super) fn new_table(batch: &mut Messages, id: &TableId, flags: u32) {
     batch.push(head(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, nfproto(id.family)), |body| {
         body.string(NFTA_TABLE_NAME, &id.name);
         body.u32(NFTA_TABLE_FLAGS, flags);
@@ -87,19 +91,20 @@ pub(super) fn idle_chain(batch: &mut Messages, id: &TableId, hook: Hook) {
     });
 }
 
-fn base_chain(batch: &mut Messages, table: &Table, hook: Hook) {
-    let number = match hook {
-        Hook::Output => NF_INET_LOCAL_OUT,
-        Hook::Input => NF_INET_LOCAL_IN,
+pub(super) fn base_chain(batch: &mut Messages, id: &TableId, hook: Hook, priority: i32) {
+    let (number, kind, priority) = match hook {
+        Hook::Output => (NF_INET_LOCAL_OUT, "filter", priority),
+        Hook::Opening => (NF_INET_LOCAL_OUT, "nat", BEFORE_OTHERS),
+        Hook::Input => (NF_INET_LOCAL_IN, "filter", priority),
     };
-    batch.push(head(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, nfproto(table.id.family)), |body| {
-        body.string(NFTA_CHAIN_TABLE, &table.id.name);
+    batch.push(head(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL, nfproto(id.family)), |body| {
+        body.string(NFTA_CHAIN_TABLE, &id.name);
         body.string(NFTA_CHAIN_NAME, hook.chain());
         body.nested(NFTA_CHAIN_HOOK, |body| {
             body.u32(NFTA_HOOK_HOOKNUM, number);
-            body.raw(NFTA_HOOK_PRIORITY, &table.priority.to_be_bytes());
+            body.raw(NFTA_HOOK_PRIORITY, &priority.to_be_bytes());
         });
-        body.string(NFTA_CHAIN_TYPE, "filter");
+        body.string(NFTA_CHAIN_TYPE, kind);
     });
 }
 
@@ -166,6 +171,7 @@ pub(super) fn rule(batch: &mut Messages, table: &TableId, rule: &Rule) {
 pub(super) fn bare_rule(batch: &mut Messages, table: &TableId, rule: &Rule) {
     new_rule(batch, table, rule.hook, |expressions| {
         expressions.protocol_of(rule);
+        expressions.sender_of(rule);
         expressions.sentence(rule);
     });
 }

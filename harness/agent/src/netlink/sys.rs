@@ -27,10 +27,10 @@ fn owned(result: c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A `NETLINK_NETFILTER` socket that talks to the kernel and to nobody else.
-pub(super) fn netfilter_socket() -> io::Result<OwnedFd> {
+/// A socket of a netlink family (`NETLINK_*`) that talks to the kernel and to nobody else.
+pub(super) fn netlink_socket(family: c_int) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
-    let socket = owned(unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_NETFILTER) })?;
+    let socket = owned(unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, family) })?;
     // SAFETY: all zero is a valid sockaddr_nl: port 0 asks bind for a free port and means the kernel to connect.
     let mut address: libc::sockaddr_nl = unsafe { zeroed() };
     address.nl_family = libc::AF_NETLINK as libc::sa_family_t;

@@ -1,130 +1,40 @@
-//! A world for one test: a network namespace of its own, joined by a cable to the namespace of the far end.
-//!
-//! A namespace belongs to a thread here. The test's body runs in a thread that has left the machine's namespace, and so
-//! do the agents it spawns; nothing the tests do is visible outside, and the kernel removes both namespaces when the
-//! last socket and thread in them are gone.
+//! An agent in a world of its own.
 
-#![allow(dead_code, unreachable_pub)] // each test binary, and the bench, uses its own part
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary, and the bench, uses its own part
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // as in any test: the settings in clippy.toml see only #[test]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant};
+mod world;
 
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{Uid, gettid};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+
 use serde_json::{Value, json};
 use shakedown_agent::Nftables;
 use shakedown_agent::kernel::TableId;
 use shakedown_agent::wire::{Answer, Applied, Dose, Failure, Line, Reverted};
+pub use world::{FAR, FAR_6, Far, NEAR, PATIENCE, connect, in_two_namespaces, round_trip};
 
-pub const NEAR: &str = "10.77.0.1";
-pub const FAR: &str = "10.77.0.2";
-pub const FAR_6: &str = "fd77::2";
-/// Longer than anything takes; a test that reaches it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-type Errand = Box<dyn FnOnce() + Send>;
-
-/// The namespace at the other end of the cable.
-pub struct Far {
-    errands: Sender<Errand>,
+/// Whether agents are started with `--netem`: the same tests run over both means (`tests/netem.sh`).
+pub fn prefers_netem() -> bool {
+    std::env::var("SHAKEDOWN_TEST_BACKEND").is_ok_and(|backend| backend == "netem")
 }
 
-/// Runs a test between two fresh namespaces, or says aloud why not.
-pub fn in_two_namespaces(body: impl FnOnce(&Far) + Send + 'static) {
-    if !Uid::effective().is_root() {
-        eprintln!("SKIPPED: needs root to make network namespaces");
-        return;
-    }
-    let test = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNET).unwrap();
-        let far = Far::new();
-        let (near, there) = (format!("{NEAR}/24"), format!("{FAR}/24"));
-        far.errand(move || {
-            ip(&["link", "set", "lo", "up"]);
-            ip(&["addr", "add", &there, "dev", "far"]);
-            ip(&["addr", "add", "fd77::2/64", "dev", "far", "nodad"]);
-            ip(&["link", "set", "far", "up"]);
-        });
-        ip(&["link", "set", "lo", "up"]);
-        ip(&["addr", "add", &near, "dev", "near"]);
-        ip(&["addr", "add", "fd77::1/64", "dev", "near", "nodad"]);
-        ip(&["link", "set", "near", "up"]);
-        body(&far);
-    });
-    if let Err(panic) = test.join() {
-        std::panic::resume_unwind(panic);
-    }
+/// Whether this kernel's own disciplines do a fault of these kinds.
+pub fn is_shaped(kind: &Value, direction: &str) -> bool {
+    let shaped = ["latency", "loss", "bandwidth"].iter().any(|name| kind.get(name).is_some());
+    let correlated = kind.pointer("/latency/correlation_ppm").is_some();
+    prefers_netem() && shaped && !correlated && direction == "out"
 }
 
-impl Far {
-    /// Starts the far thread and lays the cable: device `near` here, `far` there.
-    fn new() -> Self {
-        let (errands, inbox) = channel::<Errand>();
-        let (ready, tid) = channel();
-        std::thread::spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNET).unwrap();
-            ready.send(gettid()).unwrap();
-            for errand in inbox {
-                errand();
-            }
-        });
-        let tid = tid.recv().unwrap().to_string();
-        ip(&["link", "add", "near", "type", "veth", "peer", "name", "far", "netns", &tid]);
-        Self { errands }
-    }
-
-    /// Runs something in the far namespace. Sockets made there stay there, whoever uses them.
-    pub fn errand<T: Send + 'static>(&self, errand: impl FnOnce() -> T + Send + 'static) -> T {
-        let (answer, result) = channel();
-        self.errands.send(Box::new(move || drop(answer.send(errand())))).unwrap();
-        result.recv().unwrap()
-    }
-
-    /// A server that sends back what it gets. Returns its port.
-    pub fn echo(&self) -> u16 {
-        let listener = self.errand(|| TcpListener::bind("[::]:0").unwrap());
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || {
-                    stream.set_nodelay(true).unwrap();
-                    let mut buffer = [0; 4096];
-                    while let Ok(n @ 1..) = (&stream).read(&mut buffer) {
-                        if (&stream).write_all(&buffer[..n]).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        port
-    }
+/// What a machine that is emulated is allowed to add (`tests/netem.sh`), in milliseconds; none elsewhere.
+pub fn slack() -> f64 {
+    std::env::var("SHAKEDOWN_TEST_SLACK_MS").ok().and_then(|slack| slack.parse().ok()).unwrap_or(0.0)
 }
 
-fn ip(arguments: &[&str]) {
-    let status = Command::new("ip").args(arguments).status().expect("iproute2 is installed");
-    assert!(status.success(), "ip {arguments:?}");
-}
-
-/// A connection that does not wait for more before it sends, nor for ever for an answer.
-pub fn connect(address: &str, port: u16) -> TcpStream {
-    let stream = TcpStream::connect((address.parse::<IpAddr>().unwrap(), port)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
-/// Sends a byte and waits for it to come back.
-pub fn round_trip(mut stream: &TcpStream) -> std::io::Result<Duration> {
-    let begun = Instant::now();
-    stream.write_all(b"?")?;
-    stream.read_exact(&mut [0])?;
-    Ok(begun.elapsed())
+/// The root disciplines and classes of ours that stand on the cable, as `tc` would show them.
+pub fn disciplines() -> String {
+    let said = Command::new("tc").args(["-s", "qdisc", "show", "dev", "near"]).output().expect("iproute2 is installed");
+    String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
 /// The names of all tables in this thread's namespace.
@@ -142,7 +52,16 @@ pub struct Agent {
 
 impl Agent {
     pub fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_shakedown-agent")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shakedown-agent"));
+        if prefers_netem() {
+            command.arg("--netem");
+        }
+        Self::start_by(command)
+    }
+
+    /// By a command that becomes an agent.
+    pub fn start_by(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, stdin, stdout, next_id: 1 }
     }
@@ -222,4 +141,9 @@ pub fn fault(kind: &Value, addresses: &[&str], ports: &[u16], direction: &str) -
 /// A latency without jitter.
 pub fn latency(delay_ms: u64) -> Value {
     json!({ "latency": { "delay_us": delay_ms * 1000, "jitter_us": 0, "distribution": "uniform", "seed": 1 } })
+}
+
+/// The wall clock.
+pub fn unix_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }

@@ -6,6 +6,7 @@ pub(crate) mod init;
 pub(crate) mod judge;
 pub(crate) mod plan;
 pub(crate) mod recover;
+mod recover_all;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;

@@ -1,13 +1,15 @@
-//! `shakedown recover`: takes back whatever dead runs left behind: by their journals, then by label.
+//! `shakedown recover`: takes back whatever dead runs left behind: by their journals, then by label. With `--all`, `recover_all` ends the others
+//! first.
 
+use super::recover_all::{self, Ended};
 use crate::{
-    args::Global,
+    args::{Global, RecoverOptions},
     context,
     failure::{Failure, io},
     terminal::Terminal,
 };
 use shakedown_model::verdict::{Cleanliness, Ending, GateMode, Verdict, exit_code};
-use shakedown_runtime::{Reverter, sweep};
+use shakedown_runtime::{Reverter, sweep, sweep_run};
 use shakedown_undo::{Journal, unwind};
 use std::{
     path::{Path, PathBuf},
@@ -18,13 +20,29 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// An engine finishes what a dead run asked of it: for so long after its last word a run's containers may still be made.
 const SETTLING: Duration = Duration::from_secs(3);
 
-pub(crate) async fn run(global: &Global, terminal: &Terminal) -> Result<u8, Failure> {
+pub(crate) async fn run(global: &Global, options: &RecoverOptions, terminal: &Terminal) -> Result<u8, Failure> {
     let config = context::absolute(&global.config)?;
     let runs = context::home(config.parent().unwrap_or(Path::new("/"))).join("runs");
-    let journals = of_dead_runs(&runs, terminal)?;
+    if options.all {
+        let Some(ended) = recover_all::end(&runs, options, terminal).await? else { return Ok(0) };
+        return recover(&runs, &ended, terminal).await;
+    }
+    recover(&runs, &Ended::default(), terminal).await
+}
+
+/// Takes back what dead runs left, and what those left that have just been ended.
+async fn recover(runs: &Path, ended: &Ended, terminal: &Terminal) -> Result<u8, Failure> {
+    let mut journals = of_dead_runs(runs, terminal)?;
+    journals.extend(ended.journals.iter().filter(|path| path.is_file() && !path.starts_with(runs)).cloned());
     settle(&journals).await;
     let mut left = take_back(&journals, terminal).await?;
-    let swept = sweep().await.map_err(Failure::environment)?;
+    let mut swept = sweep().await.map_err(Failure::environment)?;
+    for run in &ended.runs {
+        let more = sweep_run(run).await.map_err(Failure::environment)?;
+        swept.removed.extend(more.removed);
+        swept.left.retain(|what| !swept.removed.iter().any(|removed| what.starts_with(&format!("{removed}:"))));
+        swept.left.extend(more.left);
+    }
     for name in &swept.removed {
         terminal.out(&format!("removed {name}\n"));
     }
@@ -32,12 +50,14 @@ pub(crate) async fn run(global: &Global, terminal: &Terminal) -> Result<u8, Fail
         // What the sweep removed may have been in the way.
         left = take_back(&journals, terminal).await?;
     }
+    left.extend(ended.alive.iter().cloned());
     left.extend(swept.left);
     for what in &left {
         terminal.error(&format!("left behind: {what}"), None);
     }
     if left.is_empty() {
-        terminal.out("clean: nothing of a dead run is left\n");
+        let whose = if ended.runs.is_empty() { "a dead run" } else { "any run" };
+        terminal.out(&format!("clean: nothing of {whose} is left\n"));
     }
     let cleanliness = if left.is_empty() { Cleanliness::Clean } else { Cleanliness::NotClean };
     Ok(exit_code(Ending::Judged(Verdict::Pass), cleanliness, GateMode::Block, GateMode::Block))
@@ -73,7 +93,7 @@ async fn take_back(journals: &[PathBuf], terminal: &Terminal) -> Result<Vec<Stri
     Ok(left)
 }
 
-fn journals(runs: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn journals(runs: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = match std::fs::read_dir(runs) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

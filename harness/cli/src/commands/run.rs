@@ -2,12 +2,12 @@
 
 use super::{judge, plan};
 use crate::{
-    agent,
     args::{Format, Global, RunOptions},
     console::Console,
     context::{self, Commits},
     failure::{Failure, io},
     files::{Disk, environment},
+    helpers::HELPERS,
     outputs,
     terminal::Terminal,
 };
@@ -58,10 +58,15 @@ pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Termin
     judge::print(&result, &path, terminal)?;
     annotate(&result, terminal);
     if !outcome.left.is_empty() {
-        terminal.error(&format!("{} things could not be taken back", outcome.left.len()), Some(&recover_line(global)));
+        let named: Vec<&str> = outcome.left.iter().take(LEFT_NAMED).map(String::as_str).collect();
+        let message = format!("{} things are left behind or not as they were:\n  {}", outcome.left.len(), named.join("\n  "));
+        terminal.error(&message, Some(&recover_line(global)));
     }
     Ok(result.exit_code)
 }
+
+/// More are in `result.json`.
+const LEFT_NAMED: usize = 20;
 
 /// The exact line that cleans up.
 fn recover_line(global: &Global) -> String {
@@ -212,7 +217,7 @@ fn orders(
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         runtime,
         journal: Arc::new(journal),
-        agent: agent::image(),
+        helpers: HELPERS,
         machine,
         announcer: Announcer::new(log, sender),
         interrupt: Interrupt::default(),

@@ -71,6 +71,7 @@ pub(crate) fn run_meta(run: &str) -> RunMeta {
         slot_seconds: None,
         scenarios: Vec::new(),
         clean: true,
+        left: Vec::new(),
         aborted: None,
     }
 }

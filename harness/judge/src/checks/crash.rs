@@ -7,14 +7,7 @@ use crate::{
     view::{Arm, View},
 };
 use indexmap::IndexMap;
-use shakedown_model::{
-    event::Event,
-    fault::{Action, Target},
-    result::Finding,
-    stack::Variant,
-    time::Window,
-    verdict::Verdict,
-};
+use shakedown_model::{event::Event, fault::Target, result::Finding, stack::Variant, time::Window, verdict::Verdict};
 
 /// Words by which engines and runtimes say that a service is gone.
 const DEATH: [&str; 7] = ["exit", "died", "die ", "oom", "out of memory", "killed", "crash"];
@@ -71,10 +64,8 @@ fn deaths<'a>(view: &View<'a>, variant: Variant, window: Window) -> IndexMap<&'a
 }
 
 fn aimed_at(view: &View<'_>, service: &str) -> bool {
-    view.scenario.faults.iter().any(|fault| {
-        matches!(fault.action, Action::Term(_) | Action::Kill | Action::Restart)
-            && matches!(&fault.on, Target::Service(target) if target == service)
-    })
+    let is_service = |target: &Target| matches!(target, Target::Service(target) if target == service);
+    view.scenario.faults.iter().any(|fault| fault.action.ends_service() && is_service(&fault.on))
 }
 
 fn is_death(what: &str) -> bool {

@@ -8,8 +8,12 @@ use crate::{
 };
 use shakedown_model::{
     event::Phase,
-    fault::{Action, Connect, Corrupt, Duplicate, Fault, FaultRecord, HttpEffect, Loss, Reorder},
+    fault::{
+        Action, Connect, Corrupt, Cpu, Disk, DiskEffect, Dns, DnsEffect, Duplicate, Fault, FaultRecord, Grpc, GrpcEffect, HttpEffect, Loss,
+        Postgres, PostgresEffect, Redis, RedisEffect, Reorder,
+    },
     result::Finding,
+    units::Span,
     verdict::Verdict,
 };
 
@@ -23,6 +27,8 @@ const SLACK_MS: f64 = 5.0;
 const ENOUGH_HIT: f64 = 30.0;
 /// Bytes of a packet of the usual size; twice its time on the line is not yet a queue.
 const LARGE_PACKET: f64 = 1500.0;
+/// A program may read its clock a moment later than we do.
+const OFFSET_SLACK_MS: f64 = 1_000.0;
 /// A fault must have been on for this share of the time asked.
 const ON_SHARE: f64 = 0.5;
 
@@ -84,13 +90,47 @@ pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<
         | Action::Reorder(Reorder { share, .. })
         | Action::Corrupt(Corrupt { share })
         | Action::Duplicate(Duplicate { share }) => share_shortcoming(&what, share.0 * 100.0, record),
+        Action::Bandwidth(bandwidth) => never_narrow(&what, bandwidth.rate.0 as f64, record),
+        Action::Cpu(Cpu::Load { load, .. }) => load_shortcoming(&what, load.0 * 100.0, record),
+        Action::Clock(clock) => offset_shortcoming(&what, clock.offset.as_millis(), record),
+        action => asked_delay(action).and_then(|delay| delay_shortcoming(&what, delay.0.as_secs_f64() * 1e3, record)),
+    }
+}
+
+/// What a kind that speaks a protocol was to hold requests for.
+fn asked_delay(action: &Action) -> Option<Span> {
+    match action {
         Action::Http(http) => match http.effect {
-            HttpEffect::Delay { delay } => delay_shortcoming(&what, delay.0.as_secs_f64() * 1e3, record),
+            HttpEffect::Delay { delay } => Some(delay),
             _ => None,
         },
-        Action::Bandwidth(bandwidth) => never_narrow(&what, bandwidth.rate.0 as f64, record),
+        Action::Grpc(Grpc { effect: GrpcEffect::Delay { delay }, .. })
+        | Action::Postgres(Postgres { effect: PostgresEffect::Delay(delay), .. })
+        | Action::Redis(Redis { effect: RedisEffect::Delay(delay), .. })
+        | Action::Disk(Disk { effect: DiskEffect::Delay { delay, .. }, .. })
+        | Action::Dns(Dns { effect: DnsEffect::Delay(delay), .. }) => Some(*delay),
         _ => None,
     }
+}
+
+/// Workers that could not burn what they were to burn left the service its time; unless its own quota held them back.
+fn load_shortcoming(what: &str, asked: f64, record: &FaultRecord) -> Option<String> {
+    let figure = |name: &str| record.dose.figures.get(name).copied().unwrap_or_default();
+    let achieved = figure("load_percent");
+    (achieved < LOW * asked && figure("throttled_ms") <= 0.0).then(|| {
+        let [achieved, asked] = [achieved, asked].map(|percent| text::share(percent / 100.0));
+        format!("{what} burnt {achieved} of a core where {asked} were asked, too far off to prove anything")
+    })
+}
+
+/// A wall clock is a second off at most, or the fault did something else than was asked.
+fn offset_shortcoming(what: &str, asked: f64, record: &FaultRecord) -> Option<String> {
+    let achieved = record.dose.figures.get("offset_ms").copied().filter(|offset| offset.is_finite());
+    let is_right = achieved.is_some_and(|achieved| (achieved - asked).abs() <= OFFSET_SLACK_MS);
+    (!is_right).then(|| match achieved {
+        Some(achieved) => format!("{what} set clocks off by {achieved} ms where {asked} ms were asked"),
+        None => format!("{what} did not measure by how much clocks are off"),
+    })
 }
 
 /// What to look at where nothing was touched.
@@ -98,12 +138,17 @@ fn clue(record: &FaultRecord) -> String {
     let figure = |name: &str| record.dose.figures.get(name).copied().unwrap_or_default();
     let (opaque, requests) = (figure("opaque"), figure("requests"));
     if opaque > 0.0 && requests == 0.0 {
-        return format!("{opaque} connections carried no HTTP/1.x");
+        return format!("{opaque} connections carried nothing that could be read (encrypted, or another protocol)");
     }
     if requests > 0.0 {
-        return format!("of {requests} requests none was meant by its `method`, `path`, `header`, `baggage` and `share`");
+        return format!("of {requests} requests none was meant by what the fault says of them and its `share`");
     }
-    "does traffic really go that way?".to_owned()
+    match record.kind.as_str() {
+        "cpu" | "memory" | "pids" => "the limit was never reached, so ask for a lower one".to_owned(),
+        "fill" => "the file system did not become as full as was asked".to_owned(),
+        "oom" => "the kernel did not say that memory ran out".to_owned(),
+        _ => "does traffic really go that way?".to_owned(),
+    }
 }
 
 /// A line on which nothing ever waited for anything else did no harm.

@@ -95,6 +95,7 @@ impl Story {
                 on: Target::Edge(edge),
                 action: Action::Latency(latency),
                 connections: Percent(1.0),
+                ports: Vec::new(),
                 source: source(4),
             },
             candidate: Behaviour::default(),
@@ -324,6 +325,7 @@ fn run_meta(stories: &[Story]) -> RunMeta {
             .map(|(index, story)| ScenarioRun { name: story.name.to_owned(), phases: phases(index), stopped: None, steady_broken: None })
             .collect(),
         clean: true,
+        left: Vec::new(),
         aborted: None,
     }
 }
@@ -359,6 +361,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
         why: story.why.map(str::to_owned),
         when: When::Always,
         faults: vec![story.fault.clone()],
+        random: None,
         expect_fault: vec![
             load_expectation(">= 99%", "<= 900ms", 7),
             Expectation {

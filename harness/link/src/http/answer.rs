@@ -12,7 +12,8 @@ use httparse::Response;
 pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// About a body that is no longer there.
-const ABOUT_THE_BODY: [&str; 7] = ["content-encoding", "content-range", "content-md5", "digest", "content-digest", "repr-digest", "etag"];
+pub(crate) const ABOUT_THE_BODY: [&str; 7] =
+    ["content-encoding", "content-range", "content-md5", "digest", "content-digest", "repr-digest", "etag"];
 
 /// An answer without a body.
 pub(super) fn own(status: u16, closes: bool) -> Bytes {

@@ -4,7 +4,9 @@ use super::{
     body::{Body, Malformed},
     gather::Parsed,
 };
+use crate::http::rule::Asked;
 use httparse::{EMPTY_HEADER, Header, Request, Response, Status};
+use std::borrow::Cow;
 
 /// Headers of a message, at most.
 const HEADERS: usize = 128;
@@ -30,6 +32,28 @@ pub(super) struct RequestHead {
     pub(super) closes: bool,
     /// Its sender waits for a word before it sends the body.
     pub(super) waits: bool,
+}
+
+/// A request as a rule sees it.
+pub(super) struct Head<'a, 'h, 'b>(pub(super) &'a Request<'h, 'b>);
+
+impl Asked for Head<'_, '_, '_> {
+    fn method(&self) -> &[u8] {
+        self.0.method.unwrap_or_default().as_bytes()
+    }
+
+    fn target(&self) -> Cow<'_, str> {
+        self.0.path.unwrap_or_default().into()
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        values(self.0.headers, name)
+    }
+
+    /// It needs HTTP/2.
+    fn is_grpc(&self) -> bool {
+        false
+    }
 }
 
 /// What the head of an answer says.
@@ -110,7 +134,7 @@ pub(super) fn read_answer<T>(bytes: &[u8], verb: Verb, see: impl FnOnce(&Respons
 }
 
 /// Answers of this status never have a body.
-pub(super) fn is_bodyless(status: u16) -> bool {
+pub(crate) fn is_bodyless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 

@@ -4,13 +4,24 @@
 mod answer;
 mod body;
 mod gather;
+mod grpc;
 mod head;
-mod parcel;
 mod rule;
 mod side;
 mod state;
-mod talk;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use parcel::Parcel;
-pub use rule::{HttpAction, HttpRule, HttpRuleError, Matching, Patch, PathPattern};
-pub(crate) use talk::{Context, Talk};
+pub(crate) use answer::ABOUT_THE_BODY;
+pub use grpc::{GrpcStatus, GrpcStatusError};
+pub(crate) use head::is_bodyless;
+pub(crate) use rule::{Asked, Draws};
+pub use rule::{HttpAction, HttpRule, HttpRuleError, Matching, Patch, PathPattern, Protocol as HttpProtocol};
+
+use crate::talk::{Begins, Protocol};
+
+pub(crate) const PROTOCOL: Protocol = Protocol { caller: begins, callee: |_| false, converse: || Box::new(state::State::new()) };
+
+fn begins(first: &[u8]) -> Begins {
+    if first.starts_with(b"\r") || first.starts_with(b"\n") || head::begins_request(first) { Begins::Yes } else { Begins::No }
+}

@@ -1,15 +1,19 @@
 //! Which requests an HTTP fault is for, and what it does to them. A rule that exists is valid.
 
-use super::head::values;
+use super::grpc::GrpcStatus;
+use crate::wire::{micros, ppm, text};
 use bytes::Bytes;
 use globset::{GlobBuilder, GlobMatcher};
 use rand_chacha::ChaCha8Rng;
-use std::{fmt, time::Duration};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt, time::Duration};
 
+use crate::talk::Context;
 use rand::{RngExt, SeedableRng};
 
 /// Which requests; all that is given must hold.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Matching {
     /// Method, in any case.
     pub method: Option<String>,
@@ -19,7 +23,10 @@ pub struct Matching {
     pub header: Option<(String, String)>,
     /// Key and value of a member of the W3C `baggage` header: the blast radius is then the requests that carry it, and what services pass it on to.
     pub baggage: Option<(String, String)>,
+    /// What is asked with it.
+    pub protocol: Protocol,
     /// Of the requests for which all of that holds, the share that is chosen, from 0 to 1.
+    #[serde(rename = "share_ppm", with = "ppm")]
     pub share: f64,
     /// Of the choice. It is drawn for each connection, in the order of its matching requests: which connection carries a request is the caller's choice.
     pub seed: u64,
@@ -28,12 +35,24 @@ pub struct Matching {
 impl Default for Matching {
     /// Every request.
     fn default() -> Matching {
-        Matching { method: None, path: None, header: None, baggage: None, share: 1.0, seed: 0 }
+        Matching { method: None, path: None, header: None, baggage: None, protocol: Protocol::Any, share: 1.0, seed: 0 }
     }
 }
 
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Whatever it is.
+    #[default]
+    Any,
+    /// Only calls of gRPC: over HTTP/2, and said to be so by their content type. The path is then `/package.Service/Method`.
+    Grpc,
+}
+
 /// Which paths.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PathPattern {
     /// Those that begin so.
     Prefix(String),
@@ -42,16 +61,27 @@ pub enum PathPattern {
 }
 
 /// What is done to a request that was chosen, or to its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HttpAction {
-    /// It is answered with this status and no body as soon as its own body has come, and never reaches the callee. The connection stays usable.
+    /// It is answered with this status and no body, and never reaches the callee: in HTTP/1.x as soon as its own body has come, in HTTP/2 at once, and
+    /// its body is drained. The connection stays usable.
     Abort {
         /// 200 to 599.
         status: u16,
     },
-    /// It reaches the callee later by this much, counted from the end of its head, and so does what comes behind it on its connection.
+    /// A call of gRPC ends with this status and never reaches the callee. Only calls of gRPC are met, whatever [`Matching::protocol`] is.
+    GrpcAbort {
+        /// How it ends.
+        status: GrpcStatus,
+        /// What it says; it may be empty.
+        message: String,
+    },
+    /// In HTTP/1.x it reaches the callee later by this much, counted from the end of its head, and so does what comes behind it on its connection. In
+    /// HTTP/2 it reaches the callee at once and its answer arrives later by this much, counted from the answer's first frame; other streams go on.
     Delay {
         /// How much later.
+        #[serde(rename = "delay_us", with = "micros")]
         duration: Duration,
     },
     /// Its answer is changed.
@@ -59,24 +89,51 @@ pub enum HttpAction {
 }
 
 /// Changes to an answer. Its length is declared anew where it changes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Patch {
     /// 200 to 599.
     pub status: Option<u16>,
-    /// Headers that take the place of all of the same name.
+    /// Headers that take the place of all of the same name. `grpc-status`, `grpc-message` and `grpc-status-details-bin` of an answer of gRPC are those
+    /// behind its messages.
     pub set: Vec<(String, String)>,
     /// Names of headers that are taken away.
     pub remove: Vec<String>,
     /// Takes the place of the body. `Content-Encoding`, `Content-Range`, `ETag` and digests, which are about the old one, are taken away with it.
+    #[serde(with = "text", skip_serializing_if = "Option::is_none")]
     pub body: Option<Bytes>,
 }
 
 /// Requests and what is done to them.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Words", into = "Words")]
 pub struct HttpRule {
     matching: Matching,
     glob: Option<GlobMatcher>,
     action: HttpAction,
+}
+
+/// A rule on the wire, which may be none.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    #[serde(rename = "match", default)]
+    matching: Matching,
+    action: HttpAction,
+}
+
+impl TryFrom<Words> for HttpRule {
+    type Error = HttpRuleError;
+
+    fn try_from(Words { matching, action }: Words) -> Result<HttpRule, HttpRuleError> {
+        HttpRule::try_new(matching, action)
+    }
+}
+
+impl From<HttpRule> for Words {
+    fn from(HttpRule { matching, action, glob: _ }: HttpRule) -> Words {
+        Words { matching, action }
+    }
 }
 
 /// Why a rule is none.
@@ -136,7 +193,7 @@ impl HttpRule {
         names.chain(matching.baggage.iter().map(|(key, _)| key)).try_for_each(|token| is_token(token))?;
         match &action {
             HttpAction::Abort { status } => is_final(*status)?,
-            HttpAction::Delay { .. } => {}
+            HttpAction::Delay { .. } | HttpAction::GrpcAbort { .. } => {}
             HttpAction::Patch(patch) => patch.check()?,
         }
         let glob = match &matching.path {
@@ -147,12 +204,12 @@ impl HttpRule {
     }
 
     /// What is done.
-    pub(super) fn action(&self) -> &HttpAction {
+    pub(crate) fn action(&self) -> &HttpAction {
         &self.action
     }
 
     /// The patch, if that is what is done.
-    pub(super) fn patch(&self) -> Option<&Patch> {
+    pub(crate) fn patch(&self) -> Option<&Patch> {
         match &self.action {
             HttpAction::Patch(patch) => Some(patch),
             _ => None,
@@ -160,15 +217,19 @@ impl HttpRule {
     }
 
     /// Whether all but the share holds.
-    pub(super) fn matches(&self, request: &httparse::Request<'_, '_>) -> bool {
-        let Matching { method, path, header, baggage, share: _, seed: _ } = &self.matching;
-        let is_method = |method: &String| request.method.is_some_and(|sent| sent.eq_ignore_ascii_case(method));
-        let has_header = |(name, value): &(String, String)| values(request.headers, name).any(|sent| sent == value.as_bytes());
-        let has_baggage = |(key, value): &(String, String)| values(request.headers, "baggage").any(|sent| carries(sent, key, value));
-        method.as_ref().is_none_or(is_method)
-            && path.as_ref().is_none_or(|pattern| self.is_path(pattern, path_of(request.path.unwrap_or_default())))
+    pub(crate) fn matches(&self, request: &impl Asked) -> bool {
+        let Matching { method, path, header, baggage, protocol: _, share: _, seed: _ } = &self.matching;
+        let has_header = |(name, value): &(String, String)| request.values(name).any(|sent| sent == value.as_bytes());
+        let has_baggage = |(key, value): &(String, String)| request.values("baggage").any(|sent| carries(sent, key, value));
+        (!self.is_for_grpc() || request.is_grpc())
+            && method.as_ref().is_none_or(|method| request.method().eq_ignore_ascii_case(method.as_bytes()))
+            && path.as_ref().is_none_or(|pattern| self.is_path(pattern, path_of(&request.target())))
             && header.as_ref().is_none_or(has_header)
             && baggage.as_ref().is_none_or(has_baggage)
+    }
+
+    fn is_for_grpc(&self) -> bool {
+        self.matching.protocol == Protocol::Grpc || matches!(self.action, HttpAction::GrpcAbort { .. })
     }
 
     fn is_path(&self, pattern: &PathPattern, path: &str) -> bool {
@@ -179,15 +240,45 @@ impl HttpRule {
     }
 
     /// The draws of a connection.
-    pub(super) fn draws(&self, connection: u64) -> ChaCha8Rng {
+    fn draws(&self, connection: u64) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::seed_from_u64(self.matching.seed);
         random.set_stream(connection);
         random
     }
 
     /// Whether the next request for which all else holds is chosen.
-    pub(super) fn chooses(&self, random: &mut ChaCha8Rng) -> bool {
+    fn chooses(&self, random: &mut ChaCha8Rng) -> bool {
         random.random::<f64>() < self.matching.share
+    }
+}
+
+/// A request as a rule sees it.
+pub(crate) trait Asked {
+    fn method(&self) -> &[u8];
+
+    fn target(&self) -> Cow<'_, str>;
+
+    /// The values of all headers of this name.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+
+    /// Whether it is a call of gRPC.
+    fn is_grpc(&self) -> bool;
+}
+
+/// What the share of a rule chose on one connection, one setting after the other.
+#[derive(Default)]
+pub(crate) struct Draws(Option<(u64, ChaCha8Rng)>);
+
+impl Draws {
+    /// Whether the rule is for the next request, of which all but the share is known. Counts it.
+    pub(crate) fn chooses(&mut self, rule: &HttpRule, matches: bool, context: Context<'_>) -> bool {
+        let Context { epoch, connection, counter, behaviour: _ } = context;
+        if self.0.as_ref().is_none_or(|(drawn_for, _)| *drawn_for != epoch) {
+            self.0 = Some((epoch, rule.draws(connection)));
+        }
+        let chosen = matches && self.0.as_mut().is_some_and(|(_, random)| rule.chooses(random));
+        counter.request(epoch, connection, chosen);
+        chosen
     }
 }
 
@@ -261,6 +352,7 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::head::Head;
 
     const ABORT: HttpAction = HttpAction::Abort { status: 503 };
 
@@ -268,7 +360,7 @@ mod tests {
         let mut headers = [httparse::EMPTY_HEADER; 8];
         let mut request = httparse::Request::new(&mut headers);
         request.parse(head.as_bytes()).expect("the head of the test is one");
-        HttpRule::try_new(matching, ABORT).expect("the rule of the test is one").matches(&request)
+        HttpRule::try_new(matching, ABORT).expect("the rule of the test is one").matches(&Head(&request))
     }
 
     fn on_path(pattern: PathPattern, target: &str) -> bool {

@@ -3,8 +3,8 @@
 use super::{
     body::{Body, Malformed},
     gather::Gather,
-    parcel::Parcels,
 };
+use crate::talk::Parcels;
 
 /// One side of a conversation.
 pub(super) struct Side {

@@ -3,15 +3,15 @@
 use super::{
     answer,
     body::Malformed,
-    head::{RequestHead, Verb, begins_answer, begins_request, read_answer, read_request},
-    parcel::Parcels,
-    rule::{HttpAction, HttpRule},
+    head::{Head, RequestHead, Verb, begins_answer, begins_request, read_answer, read_request},
+    rule::{Draws, HttpAction, HttpRule},
     side::{Fate, Next, Phase, Side},
-    talk::Context,
 };
-use crate::{dose::Counter, pipe::Direction};
+use crate::{
+    pipe::Direction,
+    talk::{Context, Conversation, Parcels},
+};
 use bytes::Bytes;
-use rand_chacha::ChaCha8Rng;
 use std::{collections::VecDeque, io, sync::Arc};
 
 /// Requests without an answer before no more are read under a rule: the caller is to feel it.
@@ -24,8 +24,7 @@ pub(super) struct State {
     requests: Side,
     answers: Side,
     exchanges: VecDeque<Exchange>,
-    /// The draws of a setting.
-    draws: Option<(u64, ChaCha8Rng)>,
+    draws: Draws,
     /// An answer of the link was the last of the connection.
     over: bool,
     /// The other direction may do what it could not.
@@ -51,13 +50,8 @@ struct Own {
     epoch: u64,
 }
 
-impl State {
-    pub(super) fn new() -> State {
-        State { requests: Side::new(), answers: Side::new(), exchanges: VecDeque::new(), draws: None, over: false, stirred: false }
-    }
-
-    /// Decides about some bytes more.
-    pub(super) fn hear(&mut self, direction: Direction, parcels: &mut Parcels, context: Context<'_>) -> io::Result<()> {
+impl Conversation for State {
+    fn hear(&mut self, direction: Direction, parcels: &mut Parcels, context: Context<'_>) -> io::Result<()> {
         let side = self.side(direction);
         if !matches!(side.phase, Phase::Head) && !side.head.is_empty() {
             // The other direction gave up while a head was held back here.
@@ -74,13 +68,12 @@ impl State {
         Ok(())
     }
 
-    /// What is held back of a head and no longer needs to be.
-    pub(super) fn let_go(&mut self, direction: Direction, context: Context<'_>) -> Bytes {
+    fn let_go(&mut self, direction: Direction, context: Context<'_>) -> Bytes {
         if self.holds(direction, context) { Bytes::new() } else { self.side(direction).head.release() }
     }
 
-    /// What is held back where no more comes. A request that will not be complete is not answered.
-    pub(super) fn end(&mut self, direction: Direction) -> Bytes {
+    /// A request that will not be complete is not answered.
+    fn end(&mut self, direction: Direction) -> Bytes {
         if direction == Direction::Out && matches!(self.exchanges.back(), Some(Exchange::Own(Own { complete: false, .. }))) {
             self.exchanges.pop_back();
             self.stirred = true;
@@ -88,8 +81,45 @@ impl State {
         self.side(direction).head.release()
     }
 
+    fn own(&mut self, direction: Direction, context: Context<'_>) -> Option<Bytes> {
+        if direction == Direction::Home { self.answer(context) } else { None }
+    }
+
+    fn owes(&self, direction: Direction) -> bool {
+        direction == Direction::Home && matches!(self.exchanges.front(), Some(Exchange::Own(_)))
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn is_full(&self, direction: Direction, context: Context<'_>) -> bool {
+        direction == Direction::Out && context.http().is_some() && self.is_crowded()
+    }
+
+    fn is_opaque(&self, context: Context<'_>) -> bool {
+        context.http().is_none() || matches!(self.requests.phase, Phase::Opaque)
+    }
+
+    fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+}
+
+impl State {
+    pub(super) fn new() -> State {
+        State {
+            requests: Side::new(),
+            answers: Side::new(),
+            exchanges: VecDeque::new(),
+            draws: Draws::default(),
+            over: false,
+            stirred: false,
+        }
+    }
+
     /// The next bytes of an answer of the link, if it is its turn.
-    pub(super) fn answer(&mut self, counter: &Counter) -> Option<Bytes> {
+    fn answer(&mut self, context: Context<'_>) -> Option<Bytes> {
         let (Phase::Head, Some(Exchange::Own(own))) = (&self.answers.phase, self.exchanges.front_mut()) else { return None };
         if !own.complete {
             return std::mem::take(&mut own.waits).then(|| Bytes::from_static(answer::CONTINUE));
@@ -100,28 +130,12 @@ impl State {
             self.answers.phase = Phase::Deaf;
         }
         self.pop();
-        counter.aborted(epoch);
+        context.counter.aborted(epoch);
         Some(answer::own(status, closes))
     }
 
-    pub(super) fn owes(&self) -> bool {
-        matches!(self.exchanges.front(), Some(Exchange::Own(_)))
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-
-    pub(super) fn is_full(&self) -> bool {
+    fn is_crowded(&self) -> bool {
         self.exchanges.len() >= IN_FLIGHT
-    }
-
-    pub(super) fn is_opaque(&self) -> bool {
-        matches!(self.requests.phase, Phase::Opaque)
-    }
-
-    pub(super) fn take_stirred(&mut self) -> bool {
-        std::mem::take(&mut self.stirred)
     }
 
     fn side(&mut self, direction: Direction) -> &mut Side {
@@ -133,14 +147,14 @@ impl State {
 
     /// The first exchange is over.
     fn pop(&mut self) {
-        self.stirred |= self.is_full();
+        self.stirred |= self.is_crowded();
         self.exchanges.pop_front();
     }
 
     /// Whether a head in this direction is held back until it is complete.
     fn holds(&self, direction: Direction, context: Context<'_>) -> bool {
         match direction {
-            Direction::Out => context.rule.is_some() && self.requests.can_change(),
+            Direction::Out => context.http().is_some() && self.requests.can_change(),
             Direction::Home => self.answers.can_change() && self.due_patch(context).is_some(),
         }
     }
@@ -188,8 +202,8 @@ impl State {
             parcels.pass(1);
             return Ok(());
         }
-        let rule = context.rule.filter(|_| self.requests.can_change());
-        let matches = |request: &httparse::Request<'_, '_>| rule.is_some_and(|rule| rule.matches(request));
+        let rule = context.http().filter(|_| self.requests.can_change());
+        let matches = |request: &httparse::Request<'_, '_>| rule.is_some_and(|rule| rule.matches(&Head(request)));
         let Some(((head, matches), length)) = self.requests.head.read(rest, begins_request, |bytes| read_request(bytes, matches))? else {
             let holds = self.holds(Direction::Out, context);
             return self.requests.gather(parcels, holds);
@@ -197,20 +211,9 @@ impl State {
         if self.exchanges.len() >= UNANSWERED {
             return Err(Malformed);
         }
-        let chosen = rule.filter(|rule| self.chooses(rule, matches && head.verb != Verb::Connect, context));
+        let chosen = rule.filter(|rule| self.draws.chooses(rule, matches && head.verb != Verb::Connect, context));
         self.begin_exchange(parcels, head, length, chosen.map(|rule| (context.epoch, rule)));
         Ok(())
-    }
-
-    /// Whether the rule is for this request, of which all but the share is known.
-    fn chooses(&mut self, rule: &HttpRule, matches: bool, context: Context<'_>) -> bool {
-        let Context { epoch, connection, counter, rule: _ } = context;
-        if self.draws.as_ref().is_none_or(|(drawn_for, _)| *drawn_for != epoch) {
-            self.draws = Some((epoch, rule.draws(connection)));
-        }
-        let chosen = matches && self.draws.as_mut().is_some_and(|(_, random)| rule.chooses(random));
-        counter.request(epoch, connection, chosen);
-        chosen
     }
 
     /// The head of a request is complete with the next `length` bytes.
@@ -249,7 +252,7 @@ impl State {
             self.answers.begin_next();
             self.pop();
             // One read may bring the answers before and behind the link's own.
-            while let Some(answer) = self.answer(context.counter) {
+            while let Some(answer) = self.answer(context) {
                 parcels.insert(answer);
             }
         }

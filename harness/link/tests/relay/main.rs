@@ -4,15 +4,19 @@
 
 mod closing;
 mod gone;
+mod grpc;
 mod http;
+mod http2;
 mod pacing;
 mod patch;
+mod postgres;
+mod redis;
 mod rig;
+mod servers;
 mod toxicity;
 
 use rig::{Rig, hear, kind_of_end, nothing_is_there, soon, transfer};
-use shakedown_link::Behaviour;
-use shakedown_model::fault::Distribution;
+use shakedown_link::{Behaviour, Distribution};
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,

@@ -31,24 +31,11 @@ pub(super) fn read(field: Field<'_>, problems: &mut Problems) -> Option<Http> {
 }
 
 fn effect(fields: &Fields<'_>, problems: &mut Problems) -> Option<HttpEffect> {
-    let given: Vec<Field<'_>> = EFFECTS.iter().filter_map(|key| fields.get(key)).collect();
-    match given.as_slice() {
-        [] if fields.has_unknown() => None,
-        [] => {
-            let hint = "add one of `abort: 503`, `delay: 200ms`, `patch: {status: 500}`";
-            problems.error(fields.at, "`http` does not say what is done").hint(hint);
-            None
-        }
-        [one] => match one.name {
-            "abort" => status(*one, problems).map(|status| HttpEffect::Abort { status }),
-            "delay" => units::long_span(*one, problems).map(|delay| HttpEffect::Delay { delay }),
-            _ => patch(*one, problems).map(HttpEffect::Patch),
-        },
-        [first, second, ..] => {
-            let message = format!("`{}` and `{}` are two faults", first.name, second.name);
-            problems.error(second.key, message).also(first.key, "the first").hint("write each in an item of its own");
-            None
-        }
+    let one = kinds::only_one(fields, EFFECTS, "add one of `abort: 503`, `delay: 200ms`, `patch: {status: 500}`", problems)?;
+    match one.name {
+        "abort" => status(one, problems).map(|status| HttpEffect::Abort { status }),
+        "delay" => units::long_span(one, problems).map(|delay| HttpEffect::Delay { delay }),
+        _ => patch(one, problems).map(HttpEffect::Patch),
     }
 }
 

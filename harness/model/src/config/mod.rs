@@ -18,6 +18,7 @@ mod load;
 mod mistake;
 pub(crate) mod names;
 pub(crate) mod problems;
+mod random;
 mod scenario;
 pub mod schema;
 mod services;
@@ -28,6 +29,7 @@ pub(crate) mod tree;
 mod units;
 
 pub use experiment_file::{ExperimentFileError, from_yaml, to_yaml};
+pub(crate) use faults::ON_EDGE;
 pub use files::{FileError, Files};
 pub use glob::{Glob, GlobError};
 pub use mistake::{Mistake, Mistakes, Related, Severity};

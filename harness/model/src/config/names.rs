@@ -8,6 +8,7 @@ use super::{
 };
 use crate::stack::Project;
 use indexmap::{IndexMap, IndexSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is declared.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Names {
     pub(super) process: Option<IndexSet<String>>,
     /// Whether some services could not be read: then an unknown name says nothing.
     pub(super) incomplete: bool,
+    /// What each service depends on.
+    pub(super) depends_on: BTreeMap<String, BTreeSet<String>>,
     /// The keys of `load`.
     pub(super) loads: IndexSet<String>,
 }
@@ -29,6 +32,24 @@ impl Names {
         let services = project.services.iter().map(|(name, service)| (name.clone(), service.ports.clone())).collect();
         self.compose = Some((shown, services));
         self.left_out = left_out;
+        for (name, service) in &project.services {
+            self.add_dependencies(name, service.depends_on.iter().map(|dependency| dependency.service.as_str()));
+        }
+    }
+
+    pub(super) fn add_dependencies<'n>(&mut self, service: &str, on: impl IntoIterator<Item = &'n str>) {
+        self.depends_on.entry(service.to_owned()).or_default().extend(on.into_iter().map(str::to_owned));
+    }
+
+    /// How many services depend on one, directly or not.
+    pub(super) fn dependents(&self, service: &str) -> u32 {
+        let mut found: BTreeSet<&str> = BTreeSet::new();
+        let mut open = vec![service];
+        while let Some(next) = open.pop() {
+            let direct = self.depends_on.iter().filter(|(_, on)| on.contains(next)).map(|(name, _)| name.as_str());
+            open.extend(direct.filter(|name| found.insert(name)));
+        }
+        u32::try_from(found.len()).unwrap_or(u32::MAX)
     }
 
     /// Also those whose entries are wrong: a mistake in one place must not be told in another.

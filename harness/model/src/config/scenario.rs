@@ -7,12 +7,14 @@ use super::{
     glob::Glob,
     names::{Names, check_form},
     problems::Problems,
+    random,
     tree::{self, Node, shorten},
     units,
 };
 use crate::experiment::{Expectation, PhaseLengths, Scenario, Source, StopCondition, When};
 use crate::{
     config::files::{Files, normalize},
+    fault::Fault,
     units::Span,
 };
 use regex::Regex;
@@ -21,7 +23,7 @@ use std::{
     path::Path,
 };
 
-pub(super) const KEYS: &[&str] = &["scenario", "why", "when", "faults", "expect", "stop_when", "phases"];
+pub(super) const KEYS: &[&str] = &["scenario", "why", "when", "faults", "random", "expect", "stop_when", "phases"];
 pub(super) const WHEN_KEYS: &[&str] = &["paths", "always"];
 pub(super) const EXPECT_KEYS: &[&str] = &["fault", "recovery", "logs"];
 pub(super) const RECOVERY_KEYS: &[&str] = &["within"];
@@ -110,9 +112,8 @@ fn read(field: Field<'_>, around: &Around<'_>, problems: &mut Problems) -> Optio
         .filter(|text| name.is_some_and(|field| check_form("scenario", text, field.spot(), problems)));
     let why = fields.or("why", None, |field| field.full_text(problems).map(Some));
     let when = fields.or("when", When::Always, |field| read_when(field, problems));
-    let faults = fields
-        .need("faults", "faults: [{for: 20s, on: payment, pause: {}}]", problems)
-        .and_then(|field| faults::read_all(field, around.names, problems));
+    let random = fields.or("random", None, |field| random::read(field, around.names, problems).map(Some));
+    let faults = read_faults(&fields, around, problems);
     let phases = gate::read_phases(fields.get("phases"), around.phases, problems);
     let expect = read_expect(&fields, phases.unwrap_or(around.phases), around, problems);
     let stop_when = fields.or("stop_when", Vec::new(), |field| read_stops(field, around.names, problems));
@@ -122,6 +123,7 @@ fn read(field: Field<'_>, around: &Around<'_>, problems: &mut Problems) -> Optio
         why: why?.map(str::to_owned),
         when: when?,
         faults: faults?,
+        random: random?,
         expect_fault: expect.fault?,
         recover_within: expect.recovery?,
         forbid_logs: expect.logs?,
@@ -129,6 +131,23 @@ fn read(field: Field<'_>, around: &Around<'_>, problems: &mut Problems) -> Optio
         phases: phases?,
         source: name.map_or(field.key, |name| name.spot()).source(),
     })
+}
+
+/// They are listed or drawn.
+fn read_faults(fields: &Fields<'_>, around: &Around<'_>, problems: &mut Problems) -> Option<Vec<Fault>> {
+    match (fields.get("faults"), fields.get("random")) {
+        (None, Some(_)) => Some(Vec::new()),
+        (Some(faults), Some(random)) => {
+            problems
+                .error(random.key, "`faults` and `random` exclude each other")
+                .also(faults.key, "the other")
+                .hint("put one of them into a scenario of its own");
+            None
+        }
+        (_, None) => fields
+            .need("faults", "faults: [{for: 20s, on: payment, pause: {}}]", problems)
+            .and_then(|field| faults::read_all(field, around.names, problems)),
+    }
 }
 
 fn read_when(field: Field<'_>, problems: &mut Problems) -> Option<When> {

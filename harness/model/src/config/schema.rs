@@ -222,9 +222,11 @@ pub struct ScenarioFile {
     pub why: Option<String>,
     /// Which commits it is for. Default: every one.
     pub when: Option<WhenEntry>,
-    /// What is done. At least one.
+    /// What is done. At least one, unless there is `random`.
     #[schemars(length(min = 1))]
-    pub faults: Vec<FaultEntry>,
+    pub faults: Option<Vec<FaultEntry>>,
+    /// Faults that are drawn from the commit's seed, one after the other, in place of `faults`.
+    pub random: Option<RandomEntry>,
     /// What is expected.
     pub expect: Option<ExpectSection>,
     /// What ends the run early.
@@ -232,6 +234,23 @@ pub struct ScenarioFile {
     pub stop_when: Vec<StopEntry>,
     /// Its own phase lengths.
     pub phases: Option<PhasesSection>,
+}
+
+/// Faults that are drawn: the same for the same commit, others for another.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RandomEntry {
+    /// How many: 1 to 50. Default: 3.
+    pub count: Option<u32>,
+    /// How long each stays. Default: 5s.
+    #[schemars(rename = "for")]
+    pub lasts: Option<Span>,
+    /// Between two. Default: 3s.
+    pub gap: Option<Span>,
+    /// Of `latency`, `loss`, `bandwidth`, `partition`, `reset`, `down`, `pause`, `stop`, `kill`, `restart`, `cpu`. Default: all.
+    pub kinds: Option<Vec<String>>,
+    /// Services and edges. Default: all services, and the edges of `depends_on`; the more depend on one, the likelier it is drawn.
+    pub on: Option<Vec<String>>,
 }
 
 /// Which commits a scenario is for: one of both.

@@ -58,6 +58,9 @@ pub(super) fn read(
         Some(_) => names.incomplete = true,
         None => {}
     }
+    for (name, service) in process.iter().flatten() {
+        names.add_dependencies(name, service.depends_on.iter().map(String::as_str));
+    }
     let mut project = None;
     let compose = fields.or("compose", None, |field| {
         let (path, read) = read_compose(field, directory, files, env, problems)?;

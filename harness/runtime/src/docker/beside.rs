@@ -1,10 +1,10 @@
-//! An agent beside a service: a container of one binary, in the service's network namespace, at the end of a pipe.
+//! A helper beside a service: a container of one binary, in namespaces of the service, at the end of a pipe.
 //!
-//! It is not made with testcontainers, which cannot say `StdinOnce`: the engine then closes the agent's stdin when we are gone, also
-//! when we were killed, and the agent takes back what it did.
+//! It is not made with testcontainers, which cannot say `StdinOnce`: the engine then closes the helper's stdin when we are gone, also
+//! when we were killed, and it takes back what it did.
 
 use super::{engine::Engine, names::Names};
-use crate::{Notice, Notices, Pipe, RuntimeError};
+use crate::{Helper, Notice, Notices, Pipe, Post, RuntimeError};
 use bollard::{
     container::LogOutput,
     models::{ContainerCreateBody, HostConfig, HostConfigLogConfig},
@@ -16,8 +16,9 @@ use shakedown_undo::{Journal, Undo};
 use std::io;
 use tokio_util::io::StreamReader;
 
-/// Where an agent is put.
+/// Where a helper is put.
 pub(crate) struct Place<'a> {
+    pub(crate) helper: &'a Helper,
     pub(crate) service: &'a str,
     pub(crate) container: &'a str,
     pub(crate) name: &'a str,
@@ -31,7 +32,7 @@ pub(crate) async fn stand(
     journal: &Journal,
     notices: &Notices,
 ) -> Result<Pipe, RuntimeError> {
-    let doing = |what: &str| RuntimeError::engine(format!("{what} the agent beside service `{}`", place.service));
+    let doing = |what: &str| RuntimeError::engine(format!("{what} the {} beside service `{}`", place.helper.name, place.service));
     journal.intend(Undo::RemoveContainer { name: place.name.to_owned(), run: names.run.clone() }).await?;
     let docker = &engine.docker;
     let options = CreateContainerOptionsBuilder::new().name(place.name).build();
@@ -40,15 +41,23 @@ pub(crate) async fn stand(
     let options = AttachContainerOptionsBuilder::new().stdin(true).stdout(true).stderr(true).stream(true).build();
     let attached = docker.attach_container(place.name, Some(options)).await.map_err(doing("attach to"))?;
     docker.start_container(place.name, None::<StartContainerOptions>).await.map_err(doing("start"))?;
-    let output = stdout_of(attached.output, place.service.to_owned(), notices.clone());
+    let output = stdout_of(attached.output, format!("{} beside `{}`", place.helper.name, place.service), notices.clone());
     Ok(Pipe { input: Box::new(attached.input), output: Box::new(StreamReader::new(Box::pin(output))) })
 }
 
 fn body(names: &Names, place: &Place<'_>) -> ContainerCreateBody {
+    let of_service = Some(format!("container:{}", place.container));
+    let (capabilities, user): (&[&str], _) = match place.helper.post {
+        Post::Packets => (&["NET_ADMIN"], None),
+        Post::Relay => (&[], Some(format!("{0}:{0}", Post::RELAY_USER))),
+        Post::Processes => (&["SYS_PTRACE", "SETUID", "SETGID"], None),
+    };
+    let is_among_processes = place.helper.post == Post::Processes;
     let host_config = HostConfig {
-        network_mode: Some(format!("container:{}", place.container)),
+        network_mode: if is_among_processes { Some("none".to_owned()) } else { of_service.clone() },
+        pid_mode: of_service.filter(|_| is_among_processes),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        cap_add: Some(vec!["NET_ADMIN".to_owned()]),
+        cap_add: Some(capabilities.iter().map(|&name| name.to_owned()).collect()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
         readonly_rootfs: Some(true),
         // What it says is for us alone.
@@ -57,7 +66,8 @@ fn body(names: &Names, place: &Place<'_>) -> ContainerCreateBody {
     };
     ContainerCreateBody {
         image: Some(place.image.to_owned()),
-        // Not the service's label: the death of an agent is not the death of the service.
+        user,
+        // Not the service's label: the death of a helper is not the death of the service.
         labels: Some(names.labels()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -69,17 +79,17 @@ fn body(names: &Names, place: &Place<'_>) -> ContainerCreateBody {
     }
 }
 
-/// The agent's stdout; what it says on stderr becomes a warning.
-fn stdout_of(
+/// What is said on stdout; what is said on stderr becomes a warning.
+pub(super) fn stdout_of(
     output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send + 'static,
-    service: String,
+    who: String,
     notices: Notices,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     output.filter_map(move |frame| {
         let bytes = match frame {
             Ok(LogOutput::StdErr { message }) => {
                 let text = String::from_utf8_lossy(&message);
-                let _ = notices.send(Notice::Warning(format!("agent beside `{service}`: {}", text.trim_end())));
+                let _ = notices.send(Notice::Warning(format!("{who}: {}", text.trim_end())));
                 None
             }
             Ok(frame) => Some(Ok(frame.into_bytes())),

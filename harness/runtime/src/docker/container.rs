@@ -3,7 +3,8 @@
 //! Containers are created with bollard and not with testcontainers, which cannot express network aliases, the stop signal, published
 //! ports on the loopback address only, or a container that is in several networks before it starts.
 
-use super::names::Names;
+use super::{limits::Declared, names::Names};
+use crate::marks;
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount as EngineMount, MountType,
     NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
@@ -35,6 +36,7 @@ pub(crate) fn blueprint(spec: &StackSpec, service: &ContainerSpec, image: &str, 
     let first = (!networks.is_empty()).then(|| networks.remove(0));
     let mut labels: HashMap<String, String> = service.labels.clone().into_iter().collect();
     labels.extend(names.container_labels(&service.name, &name));
+    labels.insert(marks::LIMITS.to_owned(), Declared::of(service).label());
     let (entrypoint, command) = (service.entrypoint.clone(), service.command.clone());
     let body = ContainerCreateBody {
         image: Some(image.to_owned()),

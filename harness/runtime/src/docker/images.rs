@@ -192,8 +192,8 @@ impl Images {
         let image = format!("shakedown-{name}:{}", &fingerprint[..12]);
         let tar = tokio::task::spawn_blocking(move || binary_tar(binary))
             .await
-            .map_err(|error| RuntimeError::io("pack the agent")(std::io::Error::other(error)))?
-            .map_err(RuntimeError::io("pack the agent"))?;
+            .map_err(|error| RuntimeError::io("pack a helper")(std::io::Error::other(error)))?
+            .map_err(RuntimeError::io("pack a helper"))?;
         let labels = HashMap::from([(marks::CACHE.to_owned(), fingerprint)]);
         let options = BuildImageOptionsBuilder::new().dockerfile("Dockerfile").t(&image).rm(true).forcerm(true).labels(&labels).build();
         let said = self.engine.docker.build_image(options, None, Some(body_full(Bytes::from(tar))));

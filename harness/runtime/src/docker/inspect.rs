@@ -4,7 +4,7 @@ use super::engine::Engine;
 use crate::{RuntimeError, ServiceState, StateWord, lines::quote};
 use bollard::{
     models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum},
-    query_parameters::{InspectContainerOptions, LogsOptionsBuilder},
+    query_parameters::{InspectContainerOptions, LogsOptionsBuilder, TopOptionsBuilder},
 };
 use futures_util::StreamExt;
 use std::{collections::HashMap, net::IpAddr, time::Duration};
@@ -16,6 +16,16 @@ impl Engine {
     pub(crate) async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, RuntimeError> {
         let found = self.docker.inspect_container(name, None::<InspectContainerOptions>).await;
         found.map_err(RuntimeError::engine(format!("inspect container {name}")))
+    }
+
+    /// Whether the main process of a container is stopped (state `T` of ps).
+    pub(crate) async fn is_stopped(&self, name: &str) -> Result<bool, RuntimeError> {
+        let options = TopOptionsBuilder::new().ps_args("-o pid,stat").build();
+        let top = self.docker.top_processes(name, Some(options)).await;
+        let processes = top.map_err(RuntimeError::engine(format!("look at the processes of container {name}")))?.processes;
+        let pid = self.inspect(name).await?.state.and_then(|state| state.pid).unwrap_or_default().to_string();
+        let main = processes.into_iter().flatten().find(|process| process.first().is_some_and(|word| *word == pid));
+        Ok(main.is_some_and(|process| process.get(1).is_some_and(|state| state.starts_with('T'))))
     }
 
     /// The last lines of a container, for an error message; never fails, there is an error to tell already.
@@ -60,11 +70,15 @@ fn word_of(state: &ContainerState) -> StateWord {
     }
 }
 
-/// Addresses by engine name of the network. A container that does not run has none.
-pub(crate) fn addresses(found: &ContainerInspectResponse) -> HashMap<String, IpAddr> {
+/// Addresses by engine name of the network, IPv4 before IPv6. A container that does not run has none.
+pub(crate) fn addresses(found: &ContainerInspectResponse) -> HashMap<String, Vec<IpAddr>> {
     let networks = found.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
-    let address = |(name, endpoint): (String, bollard::models::EndpointSettings)| Some((name, endpoint.ip_address?.parse().ok()?));
-    networks.into_iter().filter_map(address).collect()
+    let of = |(name, endpoint): (String, bollard::models::EndpointSettings)| {
+        let texts = [endpoint.ip_address, endpoint.global_ipv6_address];
+        let addresses: Vec<IpAddr> = texts.into_iter().flatten().filter_map(|text| text.parse().ok()).collect();
+        (!addresses.is_empty()).then_some((name, addresses))
+    };
+    networks.into_iter().filter_map(of).collect()
 }
 
 /// The port of this host that leads to a container's port, where it was published.

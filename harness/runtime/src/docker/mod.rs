@@ -9,15 +9,20 @@ mod ground;
 mod ignore;
 mod images;
 mod inspect;
+mod limits;
 mod names;
 mod ready;
 mod stack;
 mod start;
+mod survey;
 mod tail;
+mod within;
+mod wrap;
 
 pub use engine::Engine;
 pub(crate) use engine::{is_conflict, is_gone, plain};
 pub(crate) use ground::{Ground, gateway_of};
+pub(crate) use limits::Declared;
 
 use crate::{Built, Launch, Notices, Powers, Prepared, Runtime, RuntimeError, Stack};
 use images::Images;

@@ -28,8 +28,8 @@ impl Names {
         self.name(volume)
     }
 
-    pub(crate) fn agent(&self, service: &str, number: u32) -> String {
-        format!("{}-agent{number}", self.name(service))
+    pub(crate) fn helper(&self, service: &str, helper: &str, number: u32) -> String {
+        format!("{}-{helper}{number}", self.name(service))
     }
 
     fn name(&self, what: &str) -> String {

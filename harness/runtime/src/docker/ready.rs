@@ -173,7 +173,7 @@ impl Wait<'_> {
     async fn knock(&self, found: &ContainerInspectResponse) -> Sight {
         let Some(port) = self.service.ports.first() else { return Sight::Up(Up::Ready) };
         let address = match self.reach {
-            Reach::Direct => addresses(found).get(self.network).map(|ip| SocketAddr::new(*ip, *port)),
+            Reach::Direct => addresses(found).get(self.network).and_then(|ips| ips.first()).map(|ip| SocketAddr::new(*ip, *port)),
             Reach::Published => published_port(found, *port).map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
         };
         let Some(address) = address else { return Sight::not_yet("it has no address") };

@@ -9,9 +9,10 @@ use super::{
     inspect::{addresses, published_port, state_of},
     names::Names,
     start::Handle,
+    within, wrap,
 };
 use crate::{
-    AgentImage, Changed, Lifecycle, Notices, Pipe, RuntimeError, ServiceState, Stack, StateWord,
+    Changed, Depth, Helper, Lifecycle, Limit, Notices, Pipe, Resource, RuntimeError, ServiceState, Stack, StateWord, Survey, Usage, Within,
     lines::{LineSink, now},
     text::exit_meaning,
 };
@@ -59,8 +60,9 @@ pub(crate) struct DockerStack {
     lines: Option<mpsc::Receiver<RawLine>>,
     expected: Expected,
     notices: Notices,
-    pauses: Mutex<HashMap<String, Ticket>>,
-    agents: AtomicU32,
+    /// What is held, by service and by what holds it.
+    holds: Mutex<HashMap<(String, Hold), Ticket>>,
+    helpers: AtomicU32,
     /// Log tails and the event stream; they end with the stack.
     _followers: JoinSet<()>,
 }
@@ -91,8 +93,8 @@ impl DockerStack {
             lines: Some(lines),
             expected,
             notices,
-            pauses: Mutex::default(),
-            agents: AtomicU32::new(0),
+            holds: Mutex::default(),
+            helpers: AtomicU32::new(0),
             _followers: followers,
         }
     }
@@ -101,9 +103,22 @@ impl DockerStack {
         self.members.get(service).ok_or_else(|| RuntimeError::unknown_service(service, self.members.keys().map(String::as_str)))
     }
 
+    /// Notes the undo of something that is held for a while.
+    async fn hold(&self, service: &str, hold: Hold, undo: Undo, journal: &Journal) -> Result<(), RuntimeError> {
+        let ticket = journal.intend(undo).await?;
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner).insert((service.to_owned(), hold), ticket);
+        Ok(())
+    }
+
+    /// It is held no more.
+    fn release(&self, service: &str, hold: Hold, journal: &Journal) -> Result<(), RuntimeError> {
+        let ticket = self.holds.lock().unwrap_or_else(PoisonError::into_inner).remove(&(service.to_owned(), hold));
+        ticket.map_or(Ok(()), |ticket| journal.settle(&ticket)).map_err(RuntimeError::from)
+    }
+
     async fn pause(&self, service: &str, member: &Member, journal: &Journal) -> Result<(), RuntimeError> {
-        let ticket = journal.intend(Undo::ResumeContainer { name: member.container.clone(), run: self.names.run.clone() }).await?;
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner).insert(service.to_owned(), ticket);
+        let undo = Undo::ResumeContainer { name: member.container.clone(), run: self.names.run.clone() };
+        self.hold(service, Hold::Life, undo, journal).await?;
         self.engine.docker.pause_container(&member.container).await.map_err(RuntimeError::engine(format!("pause service `{service}`")))
     }
 
@@ -113,8 +128,35 @@ impl DockerStack {
             .unpause_container(&member.container)
             .await
             .map_err(RuntimeError::engine(format!("resume service `{service}`")))?;
-        let ticket = self.pauses.lock().unwrap_or_else(PoisonError::into_inner).remove(service);
-        ticket.map_or(Ok(()), |ticket| journal.settle(&ticket)).map_err(RuntimeError::from)
+        self.release(service, Hold::Life, journal)
+    }
+
+    async fn stop(&self, service: &str, member: &Member, journal: &Journal) -> Result<(), RuntimeError> {
+        let undo = Undo::ContinueContainer { name: member.container.clone(), run: self.names.run.clone() };
+        self.hold(service, Hold::Life, undo, journal).await?;
+        self.send_signal(service, member, "SIGSTOP").await?;
+        self.until_stopped(service, member, true).await
+    }
+
+    async fn go_on(&self, service: &str, member: &Member, journal: &Journal) -> Result<(), RuntimeError> {
+        self.send_signal(service, member, "SIGCONT").await?;
+        self.until_stopped(service, member, false).await?;
+        self.release(service, Hold::Life, journal)
+    }
+
+    async fn send_signal(&self, service: &str, member: &Member, signal: &str) -> Result<(), RuntimeError> {
+        let sent = self.engine.send_signal(&member.container, signal).await;
+        sent.map_err(RuntimeError::engine(format!("send {signal} to service `{service}`")))
+    }
+
+    async fn until_stopped(&self, service: &str, member: &Member, is_stopped: bool) -> Result<(), RuntimeError> {
+        let wait = async {
+            while self.engine.is_stopped(&member.container).await? != is_stopped {
+                sleep(PAUSE).await;
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| Err(never(service, if is_stopped { "stop" } else { "continue" })))
     }
 
     async fn term(&self, service: &str, member: &Member, grace: Duration) -> Result<(), RuntimeError> {
@@ -171,15 +213,26 @@ impl DockerStack {
             }
             Ok(())
         };
-        timeout(PATIENCE, wait).await.unwrap_or_else(|_| {
-            Err(RuntimeError::NeverReady {
-                service: service.to_owned(),
-                waiting_for: format!("the engine did not {what} it"),
-                patience: PATIENCE,
-                log: String::new(),
-            })
-        })
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| Err(never(service, what)))
     }
+}
+
+fn never(service: &str, what: &str) -> RuntimeError {
+    RuntimeError::NeverReady {
+        service: service.to_owned(),
+        waiting_for: format!("the engine did not {what} it"),
+        patience: PATIENCE,
+        log: String::new(),
+    }
+}
+
+/// What can be held of a service at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Hold {
+    /// It is paused or stopped.
+    Life,
+    /// It may use less of something.
+    Limit(Resource),
 }
 
 #[async_trait::async_trait]
@@ -194,7 +247,7 @@ impl Stack for DockerStack {
         let address = match self.reach {
             Reach::Direct => {
                 let addresses = addresses(&found);
-                member.networks.iter().find_map(|network| addresses.get(network)).map(|ip| SocketAddr::new(*ip, port))
+                member.networks.iter().find_map(|network| addresses.get(network)?.first()).map(|ip| SocketAddr::new(*ip, port))
             }
             Reach::Published => published_port(&found, port).map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
         };
@@ -208,7 +261,7 @@ impl Stack for DockerStack {
     async fn addresses_within(&self, service: &str) -> Result<Vec<IpAddr>, RuntimeError> {
         let member = self.member(service)?;
         let addresses = addresses(&self.engine.inspect(&member.container).await?);
-        Ok(member.networks.iter().filter_map(|network| addresses.get(network)).copied().collect())
+        Ok(member.networks.iter().filter_map(|network| addresses.get(network)).flatten().copied().collect())
     }
 
     async fn change(&self, service: &str, change: Lifecycle, journal: &Journal) -> Result<Changed, RuntimeError> {
@@ -226,6 +279,16 @@ impl Stack for DockerStack {
             Lifecycle::Resume => {
                 needs(StateWord::Paused, "only a paused service can be resumed")?;
                 self.resume(service, member, journal).await?;
+            }
+            Lifecycle::Stop => {
+                needs(StateWord::Running, "only a running service can be stopped")?;
+                self.stop(service, member, journal).await?;
+                let after = ServiceState { word: StateWord::Paused, ..self.look(member).await? };
+                return Ok(Changed { before, at: now(), after });
+            }
+            Lifecycle::Continue => {
+                needs(StateWord::Running, "only a service that lives can go on")?;
+                self.go_on(service, member, journal).await?;
             }
             Lifecycle::Term { grace } => {
                 needs(StateWord::Running, "only a running service can be asked to end: resume it first if it is paused")?;
@@ -260,12 +323,54 @@ impl Stack for DockerStack {
         self.sink.lost()
     }
 
-    async fn stand_beside(&self, service: &str, agent: &AgentImage, journal: &Journal) -> Result<Pipe, RuntimeError> {
+    async fn stand_beside(&self, service: &str, helper: &Helper, journal: &Journal) -> Result<Pipe, RuntimeError> {
         let member = self.member(service)?;
-        let image = self.images.of_binary("agent", agent.bytes).await?;
-        let number = self.agents.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = self.names.agent(service, number);
-        let place = beside::Place { service, container: &member.container, name: &name, image: &image };
+        let image = self.images.of_binary(helper.name, helper.binary).await?;
+        let number = self.helpers.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = self.names.helper(service, helper.name, number);
+        let place = beside::Place { helper, service, container: &member.container, name: &name, image: &image };
         beside::stand(&self.engine, &self.names, place, journal, &self.notices).await
+    }
+
+    async fn run_within(&self, service: &str, within: &Within<'_>) -> Result<Pipe, RuntimeError> {
+        within::run(&self.engine, service, &self.member(service)?.container, within, &self.notices).await
+    }
+
+    async fn talk_to_wrap(&self, service: &str) -> Result<Pipe, RuntimeError> {
+        let command = vec![wrap::PROGRAM.to_owned(), "control".to_owned()];
+        within::execute(&self.engine, service, &self.member(service)?.container, command, &self.notices).await
+    }
+
+    async fn limit(&self, service: &str, limit: Limit, journal: &Journal) -> Result<(), RuntimeError> {
+        let container = &self.member(service)?.container;
+        let declared = self.engine.declared(container).await?;
+        let undo = Undo::RestoreLimits { name: container.clone(), run: self.names.run.clone() };
+        self.hold(service, Hold::Limit(limit.resource()), undo, journal).await?;
+        let updated = self.engine.docker.update_container(container, declared.limited(limit)).await;
+        updated.map_err(RuntimeError::engine(format!("limit service `{service}`")))
+    }
+
+    async fn unlimit(&self, service: &str, resource: Resource, journal: &Journal) -> Result<(), RuntimeError> {
+        let container = &self.member(service)?.container;
+        let declared = self.engine.declared(container).await?;
+        let updated = self.engine.docker.update_container(container, declared.restored(resource)).await;
+        updated.map_err(RuntimeError::engine(format!("restore the limits of service `{service}`")))?;
+        self.release(service, Hold::Limit(resource), journal)
+    }
+
+    async fn usage(&self, service: &str) -> Result<Usage, RuntimeError> {
+        self.engine.usage(&self.member(service)?.container).await
+    }
+
+    async fn survey(&self, service: &str, depth: Depth) -> Result<Survey, RuntimeError> {
+        self.engine.survey(&self.member(service)?.container, depth).await
+    }
+
+    fn expect_end(&self, service: &str) {
+        self.expected.one_more(service);
+    }
+
+    fn end_did_not_come(&self, service: &str) {
+        self.expected.take(service);
     }
 }

@@ -12,6 +12,7 @@ use super::{
     ready::{Up, Wait},
     stack::{DockerStack, Member},
     tail::follow_logs,
+    wrap::{archive, wrap},
 };
 use crate::{
     Launch, Notice, Notices, RuntimeError,
@@ -20,7 +21,12 @@ use crate::{
     order::{self, Board, Progress},
     runtime::Place,
 };
-use bollard::{models::NetworkConnectRequest, query_parameters::CreateContainerOptionsBuilder};
+use bollard::{
+    body_full,
+    models::NetworkConnectRequest,
+    query_parameters::{CreateContainerOptionsBuilder, UploadToContainerOptionsBuilder},
+};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use indexmap::IndexMap;
 use shakedown_model::stack::{Condition, ContainerSpec, StackSpec};
@@ -132,16 +138,32 @@ impl Ascent<'_> {
         })?;
         let Blueprint { mut body, further_networks } = blueprint(self.spec(), service, image, self.reach);
         use_external_volumes(&self.spec().project, service, &mut body);
+        let wrapped = self.launch.wraps.get(&service.name);
+        if let Some(wrapped) = wrapped {
+            let found = self.engine.docker.inspect_image(image).await.map_err(RuntimeError::engine(format!("inspect image {image}")))?;
+            wrap(&mut body, &self.spec().project, service, &found.config.unwrap_or_default(), wrapped)?;
+        }
         let name = self.names.container(&service.name);
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let created = self.engine.docker.create_container(Some(options), body).await;
         created.map_err(RuntimeError::engine(format!("create the container of service `{}`", service.name)))?;
+        if let Some(wrapped) = wrapped {
+            self.put_in(service, &name, wrapped.binary).await?;
+        }
         for (network, endpoint) in further_networks {
             let request = NetworkConnectRequest { container: name.clone(), endpoint_config: Some(endpoint) };
             let connected = self.engine.docker.connect_network(&network, request).await;
             connected.map_err(RuntimeError::engine(format!("connect service `{}` to network {network}", service.name)))?;
         }
         Ok(())
+    }
+
+    /// Puts the program into a container that has not begun.
+    async fn put_in(&self, service: &ContainerSpec, container: &str, binary: &[u8]) -> Result<(), RuntimeError> {
+        let archive = archive(binary).map_err(RuntimeError::io("pack the program that mounts"))?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let uploaded = self.engine.docker.upload_to_container(container, Some(options), body_full(Bytes::from(archive))).await;
+        uploaded.map_err(RuntimeError::engine(format!("put the program that mounts into service `{}`", service.name)))
     }
 
     fn members(&self) -> IndexMap<String, Member> {

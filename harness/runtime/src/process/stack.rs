@@ -7,7 +7,8 @@ use super::{
     template::Template,
 };
 use crate::{
-    AgentImage, Changed, Launch, Lifecycle, Notice, Notices, Pipe, RuntimeError, ServiceState, Stack, StateWord,
+    Changed, Depth, Helper, Launch, Lifecycle, Limit, Notice, Notices, Pipe, Resource, RuntimeError, ServiceState, Stack, StateWord,
+    Survey, Usage, Within,
     lines::{LineSink, Splitter, now},
     order::{Board, Progress},
     text::exit_meaning,
@@ -254,6 +255,14 @@ impl ProcessStack {
         Ok(())
     }
 
+    fn set_expected(&self, name: &str, is_expected: bool) {
+        if let Ok(life) = self.life(name)
+            && let Some(life) = life.as_ref()
+        {
+            life.expected.send_replace(is_expected);
+        }
+    }
+
     fn signal(&self, name: &str, group: &ProcessGroup, signal: Signal) -> Result<(), RuntimeError> {
         group::send(group, &self.spec.run, signal).map_err(|why| self.program_error(name, why))
     }
@@ -356,11 +365,11 @@ impl Stack for ProcessStack {
             fits.then_some(()).ok_or_else(|| RuntimeError::State { service: service.to_owned(), state: before.to_string(), needs })
         };
         match change {
-            Lifecycle::Pause => {
+            Lifecycle::Pause | Lifecycle::Stop => {
                 needs(&[StateWord::Running], "only a running service can be paused")?;
                 self.pause(service, journal).await?;
             }
-            Lifecycle::Resume => {
+            Lifecycle::Resume | Lifecycle::Continue => {
                 needs(&[StateWord::Paused], "only a paused service can be resumed")?;
                 self.resume(service, journal).await?;
             }
@@ -397,11 +406,44 @@ impl Stack for ProcessStack {
         self.sink.lost()
     }
 
-    async fn stand_beside(&self, service: &str, _: &AgentImage, _: &Journal) -> Result<Pipe, RuntimeError> {
-        Err(RuntimeError::Unsupported {
-            runtime: "process",
-            what: format!("put an agent beside service `{service}`: processes share one network namespace"),
-            way_out: "lead the edge through the harness, or use `--runtime docker`".to_owned(),
-        })
+    async fn stand_beside(&self, service: &str, helper: &Helper, _: &Journal) -> Result<Pipe, RuntimeError> {
+        Err(unsupported(format!("put a {} beside service `{service}`: processes share their namespaces", helper.name)))
     }
+
+    async fn run_within(&self, service: &str, _: &Within<'_>) -> Result<Pipe, RuntimeError> {
+        Err(unsupported(format!("run a helper within service `{service}`: it has no cgroup of its own")))
+    }
+
+    async fn talk_to_wrap(&self, service: &str) -> Result<Pipe, RuntimeError> {
+        Err(unsupported(format!("mount over directories of service `{service}`: it has no namespace of its own")))
+    }
+
+    async fn limit(&self, service: &str, _: Limit, _: &Journal) -> Result<(), RuntimeError> {
+        Err(unsupported(format!("limit service `{service}`: it has no cgroup of its own")))
+    }
+
+    async fn unlimit(&self, service: &str, _: Resource, _: &Journal) -> Result<(), RuntimeError> {
+        Err(unsupported(format!("limit service `{service}`: it has no cgroup of its own")))
+    }
+
+    async fn usage(&self, service: &str) -> Result<Usage, RuntimeError> {
+        Err(unsupported(format!("ask what is used by service `{service}`: it has no cgroup of its own")))
+    }
+
+    async fn survey(&self, service: &str, _: Depth) -> Result<Survey, RuntimeError> {
+        let state = self.look(service)?;
+        Ok(Survey { is_stopped: state.word == StateWord::Paused, state, limits: Vec::new(), ours: Vec::new() })
+    }
+
+    fn expect_end(&self, service: &str) {
+        self.set_expected(service, true);
+    }
+
+    fn end_did_not_come(&self, service: &str) {
+        self.set_expected(service, false);
+    }
+}
+
+fn unsupported(what: String) -> RuntimeError {
+    RuntimeError::Unsupported { runtime: "process", what, way_out: "use `--runtime docker`".to_owned() }
 }

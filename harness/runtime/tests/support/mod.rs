@@ -2,12 +2,14 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by test binaries that each use a part")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed; one that is skipped says so")]
 
+pub mod containers;
+
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use shakedown_model::{
     fault::Edge,
     stack::{Project, StackSpec, Variant},
 };
-use shakedown_runtime::{Built, Launch, Notice, Notices, Prepared, Reverter, Runtime, RuntimeError, Stack, docker::Engine, marks};
+use shakedown_runtime::{Built, Launch, Notice, Notices, Prepared, Reverter, Runtime, RuntimeError, Stack, Wrap, docker::Engine, marks};
 use shakedown_undo::{Journal, Unwound, unwind};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -49,6 +51,8 @@ pub struct Run {
     pub notices: Notices,
     pub heard: mpsc::UnboundedReceiver<Notice>,
     pub cancel: CancellationToken,
+    /// Services that begin through a program of ours.
+    pub wraps: HashMap<String, Wrap>,
 }
 
 impl Run {
@@ -57,7 +61,7 @@ impl Run {
         let scratch = tempfile::tempdir().unwrap();
         let journal = Arc::new(Journal::create(&scratch.path().join("journal.jsonl"), &id).unwrap());
         let (notices, heard) = mpsc::unbounded_channel();
-        Run { id, scratch, journal, notices, heard, cancel: CancellationToken::new() }
+        Run { id, scratch, journal, notices, heard, cancel: CancellationToken::new(), wraps: HashMap::new() }
     }
 
     pub fn spec(&self, variant: Variant) -> StackSpec {
@@ -96,7 +100,7 @@ impl Run {
         patience: Duration,
         wiring: &HashMap<Edge, SocketAddr>,
     ) -> Result<Box<dyn Stack>, RuntimeError> {
-        let launch = Launch { spec, built, prepared, wiring, patience };
+        let launch = Launch { spec, built, prepared, wiring, patience, wraps: &self.wraps };
         runtime.start(launch, Arc::clone(&self.journal), self.notices.clone(), self.cancel.clone()).await
     }
 

@@ -1,14 +1,20 @@
 //! Faults, and the parameters of each kind.
 
+mod protocols;
+mod services;
+
+use protocols::{DnsEntry, GrpcEntry, PostgresEntry, RedisEntry};
+use services::{ClockEntry, CpuEntry, CrashLoopEntry, DiskEntry, FilesEntry, FillEntry, IoEntry, MemoryEntry, PidsEntry};
+
 use super::Plain;
 use crate::{
-    fault::Distribution,
+    fault::{Direction, Distribution},
     units::{Bytes, Percent, Span, Throughput},
 };
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 
-/// One disturbance. Exactly one kind says what is done: `pause`, `term`, `kill`, `restart` on a service; the others on an edge.
+/// One disturbance. Exactly one kind says what is done: `pause` to `dns` on a service, `latency` to `redis` on an edge.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FaultEntry {
@@ -17,18 +23,44 @@ pub struct FaultEntry {
     /// How long it stays.
     #[schemars(rename = "for")]
     pub lasts: Span,
-    /// A service, `payment`, or an edge, `orders -> payment`.
+    /// A service, `payment`; an edge, `orders -> payment`; or groups of them, `orders, gateway -> payment`: a fault for each.
     pub on: String,
-    /// On an edge: of its connections, the share that it is done to (processes). Default: 100%.
+    /// On an edge: of its connections, the share that it is done to. Default: 100%.
     pub connections: Option<Percent>,
+    /// On an edge of containers: the ports of the callee. Default: all.
+    pub ports: Option<OneOrMore<u16>>,
     /// Every process of the service is frozen, then goes on.
     pub pause: Option<NoParameters>,
+    /// The service's main process is stopped (SIGSTOP), then goes on.
+    pub stop: Option<NoParameters>,
     /// The service is asked to end (SIGTERM), and started again at the end of the fault.
     pub term: Option<TermEntry>,
     /// The service is killed, and started again at the end of the fault.
     pub kill: Option<NoParameters>,
+    /// The kernel kills the service because its memory ran out; it is started again at the end of the fault (containers).
+    pub oom: Option<NoParameters>,
     /// The service is killed, and started again at once.
     pub restart: Option<NoParameters>,
+    /// The service is killed again and again, and started again each time.
+    pub crash_loop: Option<CrashLoopEntry>,
+    /// The service gets less time on a core (containers).
+    pub cpu: Option<CpuEntry>,
+    /// The service gets less memory (containers).
+    pub memory: Option<MemoryEntry>,
+    /// The service's disk is busy (containers).
+    pub io: Option<IoEntry>,
+    /// The service's disk is full (containers).
+    pub fill: Option<FillEntry>,
+    /// The service's files fail, wait or lie (containers).
+    pub disk: Option<DiskEntry>,
+    /// The service can start fewer processes and threads (containers).
+    pub pids: Option<PidsEntry>,
+    /// The processes of the service can open fewer files (containers).
+    pub files: Option<FilesEntry>,
+    /// The service's wall clock is wrong (containers).
+    pub clock: Option<ClockEntry>,
+    /// The service's DNS queries are answered falsely, late or not at all (containers).
+    pub dns: Option<DnsEntry>,
     /// Traffic of the edge is delayed.
     pub latency: Option<LatencyEntry>,
     /// A share of the edge's packets vanishes (containers).
@@ -46,21 +78,27 @@ pub struct FaultEntry {
     /// The edge carries no more than so many bytes a second in each direction.
     pub bandwidth: Option<BandwidthEntry>,
     /// Traffic of the edge is dropped silently.
-    pub partition: Option<NoParameters>,
+    pub partition: Option<PartitionEntry>,
     /// Connections of the edge are reset.
     pub reset: Option<NoParameters>,
-    /// What the caller sends arrives in slices (processes).
+    /// What the caller sends arrives in slices.
     pub slicer: Option<SlicerEntry>,
-    /// Connections end after so many bytes of answers (processes).
+    /// Connections end after so many bytes of answers.
     pub limit_data: Option<LimitDataEntry>,
-    /// The end of a connection arrives late (processes).
+    /// The end of a connection arrives late.
     pub slow_close: Option<SlowCloseEntry>,
-    /// Nothing goes through, and after a while the connection ends (processes).
+    /// Nothing goes through, and after a while the connection ends.
     pub timeout: Option<TimeoutEntry>,
-    /// Nobody listens; open connections end (processes).
+    /// Nobody listens; open connections end.
     pub down: Option<NoParameters>,
-    /// HTTP/1.x requests are answered, held, or their answers changed (processes).
+    /// HTTP requests are answered, held, or their answers changed.
     pub http: Option<HttpEntry>,
+    /// gRPC calls are answered or held.
+    pub grpc: Option<GrpcEntry>,
+    /// PostgreSQL queries fail or are held.
+    pub postgres: Option<PostgresEntry>,
+    /// Redis commands fail, miss or are held.
+    pub redis: Option<RedisEntry>,
 }
 
 /// A request to end.
@@ -131,7 +169,7 @@ pub struct TimeoutEntry {
     pub after: Span,
 }
 
-/// Which HTTP/1.x requests, and exactly one of `abort`, `delay` and `patch`.
+/// Which HTTP requests, and exactly one of `abort`, `delay` and `patch`.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct HttpEntry {
@@ -221,4 +259,22 @@ pub struct LatencyEntry {
     pub distribution: Option<Distribution>,
     /// How far a delay follows the one before it in its direction, 0% to 99% (containers). Default: 0%.
     pub correlation: Option<Percent>,
+}
+
+/// A cut.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct PartitionEntry {
+    /// Which way, seen from the caller (containers). Default: both.
+    pub direction: Option<Direction>,
+}
+
+/// One, or a list.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum OneOrMore<T> {
+    /// One.
+    One(T),
+    /// Several.
+    More(Vec<T>),
 }
