@@ -5,7 +5,7 @@
 use shakedown_commits::Store;
 use shakedown_model::{
     plan::RuntimeKind,
-    run::{Abort, AbortKind, CommitInfo, Machine, RUN_SCHEMA, RunMeta},
+    run::{Abort, AbortKind, CommitInfo, Machine, RUN_SCHEMA, Rounds, RunMeta},
     time::UnixNanos,
 };
 use std::path::Path;
@@ -22,6 +22,7 @@ fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
         started: UnixNanos(started),
         ended: Some(UnixNanos(started + 1)),
         slot_seconds: None,
+        rounds: Rounds::default(),
         scenarios: Vec::new(),
         clean: true,
         left: Vec::new(),

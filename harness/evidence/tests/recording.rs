@@ -41,6 +41,7 @@ fn request(due: u64) -> Request {
 fn fault(index: usize, reverted_at: Option<u64>) -> FaultRecord {
     FaultRecord {
         scenario: "slow-payment".to_owned(),
+        play: shakedown_model::run::Play::default(),
         index,
         kind: "latency".to_owned(),
         target: "orders -> payment".to_owned(),

@@ -29,7 +29,10 @@ pub struct RunMeta {
     pub ended: Option<UnixNanos>,
     /// Length of a slot in seconds; `None` where one variant ran alone.
     pub slot_seconds: Option<f64>,
-    /// Which scenarios ran, with their phases.
+    /// Rounds with fresh instances of every service.
+    #[serde(default)]
+    pub rounds: Rounds,
+    /// Which scenarios ran, with their phases: one entry for each play, in the order in which they were played.
     pub scenarios: Vec<ScenarioRun>,
     /// Whether every undo succeeded and everything was seen to be as it was.
     pub clean: bool,
@@ -61,11 +64,47 @@ pub enum AbortKind {
     Environment,
 }
 
-/// A scenario as it ran.
+/// Rounds of a run: in each, every instance is started afresh, since an instance carries its own luck that no interleaving removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rounds {
+    /// As many as the plan asks for. Before them a comparison does not fail.
+    pub planned: u32,
+    /// As many as the budget has room for, where the planned ones leave something open; at least `planned`.
+    pub most: u32,
+    /// Played to their end.
+    pub done: u32,
+}
+
+impl Default for Rounds {
+    /// A run from before there were rounds.
+    fn default() -> Rounds {
+        Rounds { planned: 1, most: 1, done: 1 }
+    }
+}
+
+/// Which one of the plays of a scenario. Both count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Play {
+    /// The round: instances are fresh in each.
+    pub round: u32,
+    /// The episode in the round: the same instances, the faults once more.
+    pub episode: u32,
+}
+
+impl Default for Play {
+    fn default() -> Play {
+        Play { round: 1, episode: 1 }
+    }
+}
+
+/// A scenario as it ran once.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScenarioRun {
     /// Name.
     pub name: String,
+    /// Which of its plays.
+    #[serde(default)]
+    pub play: Play,
     /// Phases in order.
     pub phases: Vec<PhaseRun>,
     /// A stop condition ended it early.

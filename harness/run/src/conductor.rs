@@ -21,7 +21,7 @@ use shakedown_model::{
     experiment::{Check, Experiment, ProcessService},
     fault::{Edge, Target},
     plan::{Plan, RuntimeKind},
-    run::{Abort, AbortKind, Machine, RUN_SCHEMA, RunMeta},
+    run::{Abort, AbortKind, Machine, RUN_SCHEMA, Rounds, RunMeta},
     stack::{Project, StackSpec, Variant},
 };
 use shakedown_runtime::{Built, Launch, Notice, Prepared, Reverter, Runtime, Stack};
@@ -152,6 +152,7 @@ fn first_meta(orders: &Orders) -> RunMeta {
         started: now(),
         ended: None,
         slot_seconds: orders.plan.slot_seconds,
+        rounds: Rounds::default(),
         scenarios: Vec::new(),
         clean: false,
         left: Vec::new(),

@@ -17,7 +17,7 @@ use shakedown_model::{
     experiment::{Check, Scenario, StopCondition},
     fault::FaultRecord,
     plan::Slots,
-    run::{PhaseRun, ScenarioRun},
+    run::{PhaseRun, Play, ScenarioRun},
     stack::Variant,
 };
 use std::{
@@ -56,7 +56,8 @@ enum Held {
 impl Stage<'_> {
     /// Plays it. What was reached stands in the record, also where it ends with a stop.
     pub(crate) async fn play(&self, scenario: &Scenario) -> (ScenarioRun, Result<(), Stop>) {
-        let mut record = ScenarioRun { name: scenario.name.clone(), phases: Vec::new(), stopped: None, steady_broken: None };
+        let mut record =
+            ScenarioRun { name: scenario.name.clone(), play: Play::default(), phases: Vec::new(), stopped: None, steady_broken: None };
         self.live.clear();
         self.say(Event::ScenarioStarted { scenario: scenario.name.clone(), seconds: scenario.length().as_secs_f64() });
         let (phase, phases) = watch::channel(Phase::Warmup);
@@ -208,6 +209,7 @@ impl Stage<'_> {
             runtime: self.orders.plan.runtime,
             journal: &self.orders.journal,
             scenario: &scenario.name,
+            play: Play::default(),
             seed: self.orders.plan.seed,
         };
         let on = began + planned.fault.at.0;

@@ -27,7 +27,7 @@ use shakedown_model::{
     evidence::{Baseline, Evidence, Request, VariantEvidence},
     experiment::Experiment,
     fault::FaultRecord,
-    run::{RUN_SCHEMA, RunMeta},
+    run::{Play, RUN_SCHEMA, RunMeta},
     stack::Variant,
     time::UnixNanos,
 };
@@ -196,17 +196,17 @@ fn count_refused(losses: &mut Losses, items: &str, refused: u64) {
 
 /// Each fault as it was last told of: applied, then reverted with its dose; in the order of the scenario.
 fn faults(events: &[TimedEvent], which: Variant) -> Vec<FaultRecord> {
-    let mut faults: IndexMap<(&str, usize), &FaultRecord> = IndexMap::new();
+    let mut faults: IndexMap<(&str, Play, usize), &FaultRecord> = IndexMap::new();
     for TimedEvent { event, .. } in events {
         if let Event::FaultApplied { variant, fault } | Event::FaultReverted { variant, fault } = event
             && *variant == which
         {
-            faults.insert((&fault.scenario, fault.index), fault);
+            faults.insert((&fault.scenario, fault.play, fault.index), fault);
         }
     }
     let mut faults: Vec<FaultRecord> = faults.into_values().cloned().collect();
     // Faults that begin together are told in any order.
-    faults.sort_by_key(|fault| fault.index);
+    faults.sort_by_key(|fault| (fault.play, fault.index));
     faults
 }
 

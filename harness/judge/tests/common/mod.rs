@@ -12,7 +12,7 @@ use shakedown_model::{
     fault::{Action, Distribution, Dose, Edge, Fault, FaultRecord, Latency, Target},
     ids::{SpanId, TraceId},
     plan::{RuntimeKind, Slots},
-    run::{CommitInfo, Machine, PhaseRun, RUN_SCHEMA, RunMeta, ScenarioRun},
+    run::{CommitInfo, Machine, PhaseRun, Play, RUN_SCHEMA, Rounds, RunMeta, ScenarioRun},
     stack::Variant,
     time::UnixNanos,
     units::{Percent, Rate, Span},
@@ -248,6 +248,7 @@ fn fault_record(index: usize, story: &Story, behaviour: &Behaviour) -> FaultReco
     }
     FaultRecord {
         scenario: story.name.to_owned(),
+        play: Play::default(),
         index: 0,
         kind: story.fault.action.kind().to_owned(),
         target: story.fault.on.to_string(),
@@ -319,10 +320,17 @@ fn run_meta(stories: &[Story]) -> RunMeta {
         started: at(0, -8.0),
         ended: Some(at(stories.len(), 2.0)),
         slot_seconds: Some(SLOT.as_secs_f64()),
+        rounds: Rounds::default(),
         scenarios: stories
             .iter()
             .enumerate()
-            .map(|(index, story)| ScenarioRun { name: story.name.to_owned(), phases: phases(index), stopped: None, steady_broken: None })
+            .map(|(index, story)| ScenarioRun {
+                name: story.name.to_owned(),
+                play: Play::default(),
+                phases: phases(index),
+                stopped: None,
+                steady_broken: None,
+            })
             .collect(),
         clean: true,
         left: Vec::new(),

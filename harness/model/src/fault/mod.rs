@@ -22,6 +22,7 @@ pub use streams::{LimitData, Slicer, SlowClose, Timeout};
 
 use crate::{
     experiment::Source,
+    run::Play,
     time::UnixNanos,
     units::{Percent, Span},
 };
@@ -120,6 +121,9 @@ pub struct Dose {
 pub struct FaultRecord {
     /// Scenario it belongs to.
     pub scenario: String,
+    /// Which of its plays.
+    #[serde(default)]
+    pub play: Play,
     /// Index in the scenario.
     pub index: usize,
     /// Kind as the config writes it.

@@ -22,6 +22,7 @@ use crate::{
 use shakedown_model::{
     fault::{Action, Dose, Fault, FaultRecord, Target},
     plan::RuntimeKind,
+    run::Play,
     time::UnixNanos,
     units::Percent,
 };
@@ -36,6 +37,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) runtime: RuntimeKind,
     pub(crate) journal: &'a Journal,
     pub(crate) scenario: &'a str,
+    pub(crate) play: Play,
     pub(crate) seed: u64,
 }
 
@@ -65,6 +67,7 @@ impl Planned<'_> {
 pub(crate) fn record(setting: &Setting<'_>, planned: Planned<'_>) -> FaultRecord {
     FaultRecord {
         scenario: setting.scenario.to_owned(),
+        play: setting.play,
         index: planned.index,
         kind: planned.fault.action.kind().to_owned(),
         target: planned.fault.on.to_string(),
