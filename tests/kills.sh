@@ -47,7 +47,10 @@ EDGE='"orders -> payment"'
 declare -A FAULTS=(
     [latency]="on: $EDGE, latency: { delay: 100ms, jitter: 20ms }" [partition]="on: $EDGE, partition: {}"
     [loss]="on: $EDGE, loss: { share: 20% }" [slicer]="on: $EDGE, slicer: { size: 64B, delay: 1ms }"
-    [pause]="on: payment, pause: {}" [kill]="on: payment, kill: {}"
+    [pause]="on: payment, pause: {}" [kill]="on: payment, kill: {}" [stop]="on: payment, stop: {}"
+    [http]="on: $EDGE, http: { share: 20%, abort: 503 }" [reset]="on: $EDGE, reset: {}"
+    [cpu]="on: payment, cpu: { load: 50% }" [memory]="on: payment, memory: { use: 20MiB }" [limit]="on: payment, cpu: { quota: 50% }"
+    [disk]="on: postgres, disk: { path: /var/lib/postgresql, ops: fsync, delay: 5ms }" [clock]="on: payment, clock: { offset: -1h }"
 )
 
 # The shop's compose file with the images that are there, and a volume.
@@ -77,8 +80,8 @@ draw_round() { # sets runtime, kind, signal, steady, delay, hasty
     RANDOM=$(((seed * 7919 + $1) % 2147483647))
     draw 2; draw 2; draw 2 # the first of close seeds are close
     draw ${#runtimes[@]}; runtime=${runtimes[drawn]}
-    kinds=(latency partition slicer pause)
-    [ "$runtime" = process ] || kinds=(latency partition loss pause kill)
+    kinds=(latency partition slicer pause http)
+    [ "$runtime" = process ] || kinds=(latency partition loss pause kill stop http reset cpu memory limit disk clock)
     draw ${#kinds[@]}; kind=${kinds[drawn]}
     signals=(INT TERM HUP QUIT KILL)
     [[ $runtime = docker && ${FAULTS[$kind]} = *"$EDGE"* ]] && signals+=(agent both)
@@ -266,7 +269,7 @@ alive() { # the harness, and not somebody who has got its number
 
 agents() { # pids of the run's agents
     local pid
-    awk '$1 ~ /-agent[0-9]+$/ && $3 > 0 { print $3 }' "$folder/seen" 2>/dev/null | while read -r pid; do
+    awk '$1 ~ /-(agent|relay|warden)[0-9]+$/ && $3 > 0 { print $3 }' "$folder/seen" 2>/dev/null | while read -r pid; do
         [ "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline")" != /agent ] || echo "$pid"
     done | sort -u
 }
@@ -279,7 +282,7 @@ strike() { # waits for the moment and sends the signal; sets landed, moment, at
     if [[ $signal = agent || $signal = both ]]; then
         while alive; do
             find_run
-            [ -z "$run" ] || ! docker ps --filter "label=dev.shakedown.run=$run" --format '{{.Names}}' | grep -q -- '-agent[0-9]*$' || break
+            [ -z "$run" ] || ! docker ps --filter "label=dev.shakedown.run=$run" --format '{{.Names}}' | grep -qE -- '-(agent|relay|warden)[0-9]*$' || break
             sleep 0.1
         done
         started=$(clock)
