@@ -6,6 +6,7 @@ use serde_json::Value;
 use shakedown_tests::{Folder, Ran, engine_answers, labelled, repository, result, shop, signal, skip, wait_for};
 use std::{
     fs,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command},
 };
@@ -77,14 +78,16 @@ fn assert_named(left: &[String], beginning: &str, words: &[&str]) {
     assert!(found, "{beginning} {words:?} is not in {left:#?}");
 }
 
-/// A process that carries a run's mark, as a daemon of a service would.
-fn marked(run: &str) -> Child {
-    Command::new("sleep").arg("1000").env("SHAKEDOWN_RUN", run).spawn().unwrap()
+/// A shell, which carries no mark, with a child that does, and has another one as soon as that is killed.
+fn undying(run: &str) -> Child {
+    let script = r#"while :; do SHAKEDOWN_RUN="$1" sleep 1000; done"#;
+    Command::new("sh").args(["-c", script, "sh", run]).process_group(0).spawn().unwrap()
 }
 
-fn end(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+/// The shell and its child.
+fn end_all(mut shell: Child) {
+    must(&format!("kill -KILL -- -{}", shell.id()));
+    shell.wait().unwrap();
 }
 
 #[test]
@@ -126,17 +129,11 @@ fn a_process_that_outlives_an_interrupted_run_is_named_and_ends_it_with_5() {
     let mut child = folder.spawn(&["run", "--runtime", "process", "--baseline-mode", "none", "--out", "out"]);
     wait_for(&mut child, "latency on orders -> payment");
     signal(&child, libc::SIGINT);
-    // Ctrl-C takes back what the journal knows and whatever carries the mark by then: this one begins again and again.
+    // Ctrl-C takes back what the journal knows and whatever carries the mark by then: these begin again and again.
     let run = run_id(&out);
-    let mut strays = vec![marked(&run)];
-    while child.try_wait().unwrap().is_none() {
-        if strays.last_mut().unwrap().try_wait().unwrap().is_some() {
-            strays.push(marked(&run));
-        }
-        std::thread::yield_now();
-    }
+    let strays: Vec<Child> = (0..4).map(|_| undying(&run)).collect();
     let ran = Ran::of(&child.wait_with_output().unwrap());
-    strays.into_iter().for_each(end);
+    strays.into_iter().for_each(end_all);
     ran.expect_code(5);
     let left = left(&out);
     assert!(left.iter().any(|what| what.starts_with("process ") && what.ends_with(" still runs")), "{left:#?}");
