@@ -22,6 +22,7 @@ load:
   checkout: { to: "gateway:8080", request: POST /checkout, body: '{"sku": {{ rand(0, 499) }}, "quantity": 1}', rate: 40/s, timeout: 3s }
 steady_state: [{ load: checkout, success: ">= 95%", p99: "<= 1s" }]
 phases: { warmup: 2s, steady: 4s, recovery: 4s }
+baseline: { rounds: 1 }
 "#;
     folder.write("shakedown.yaml", &format!("{load}scenarios:\n  - {scenario}\n"));
     let git = |arguments: &[&str]| {
@@ -71,6 +72,26 @@ fn two_stacks_meet_the_same_fault_and_nothing_is_left() {
         assert!(traces.metadata().is_ok_and(|metadata| metadata.len() > 1000), "{}", traces.display());
     }
     validate_junit(&out.join("junit.xml"));
+    assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
+}
+
+#[test]
+fn rounds_have_containers_networks_and_volumes_of_their_own_and_leave_none() {
+    if !engine_answers() {
+        return skip("rounds_have_containers_networks_and_volumes_of_their_own_and_leave_none", "no engine answers");
+    }
+    let folder = shop_folder("", SLOW);
+    let config = folder.read("shakedown.yaml").replace("rounds: 1", "rounds: 2").replace("for: 6s", "for: 4s");
+    folder.write("shakedown.yaml", &config);
+    let ran = folder.shakedown(&["run", "--runtime", "docker", "--out", "out"]);
+    assert!([0, 3].contains(&ran.code), "a change that changes nothing never fails\n{}\n{}", ran.stdout, ran.stderr);
+    ran.expect_stderr("round 2/2");
+    let journal = folder.read("out/journal.jsonl");
+    for name in ["-c-orders\"", "-c2-orders\"", "-b-postgres\"", "-b2-postgres\"", "-c2-default\""] {
+        assert!(journal.contains(name), "{name} was never made");
+    }
+    let run: serde_json::Value = serde_json::from_str(&folder.read("out/run.json")).unwrap();
+    assert_eq!((&run["rounds"]["done"], &run["clean"]), (&2.into(), &true.into()));
     assert_eq!(labelled(&folder.path().join("out")), [""; 0], "nothing is left on the engine");
 }
 

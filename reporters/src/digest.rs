@@ -18,7 +18,8 @@ pub(crate) fn scenarios(result: &RunResult) -> Vec<&ScenarioResult> {
 /// Findings, the worst first, else in the order of the judge.
 pub(crate) fn findings(scenario: &ScenarioResult) -> Vec<&Finding> {
     let mut findings: Vec<_> = scenario.findings.iter().collect();
-    findings.sort_by_key(|finding| Reverse(finding.verdict));
+    // What decides nothing comes last.
+    findings.sort_by_key(|finding| (finding.advisory, Reverse(finding.verdict)));
     findings
 }
 
@@ -27,7 +28,7 @@ pub(crate) fn not_passed(result: &RunResult) -> Vec<(&ScenarioResult, &Finding)>
     let mut found: Vec<_> = scenarios(result)
         .into_iter()
         .flat_map(|scenario| findings(scenario).into_iter().map(move |finding| (scenario, finding)))
-        .filter(|(_, finding)| finding.verdict != Verdict::Pass)
+        .filter(|(_, finding)| finding.verdict != Verdict::Pass && !finding.advisory)
         .collect();
     found.sort_by_key(|(_, finding)| Reverse(finding.verdict));
     found
@@ -64,16 +65,17 @@ fn success_in(load: &LoadExhibit, phase: Phase) -> Option<f64> {
     load.table.iter().find(|row| row.phase == phase && row.candidate.requests > 0).map(|row| row.candidate.success)
 }
 
-/// Faults of the candidate; where a run measured no candidate, all of them.
+/// Faults of the play that the pictures show: the candidate's; where a run measured no candidate, all of them.
 pub(crate) fn faults(scenario: &ScenarioResult) -> Vec<&FaultResult> {
-    let of_candidate: Vec<_> = scenario.faults.iter().filter(|fault| fault.variant == "candidate").collect();
-    if of_candidate.is_empty() { scenario.faults.iter().collect() } else { of_candidate }
+    let shown = || scenario.faults.iter().filter(|fault| scenario.is_shown(fault.round, fault.episode));
+    let of_candidate: Vec<_> = shown().filter(|fault| fault.variant == "candidate").collect();
+    if of_candidate.is_empty() { shown().collect() } else { of_candidate }
 }
 
 /// How many findings say what: `[fail, inconclusive, pass]`.
 pub(crate) fn tally(scenario: &ScenarioResult) -> [usize; 3] {
     [Verdict::Fail, Verdict::Inconclusive, Verdict::Pass]
-        .map(|verdict| scenario.findings.iter().filter(|finding| finding.verdict == verdict).count())
+        .map(|verdict| scenario.findings.iter().filter(|finding| finding.verdict == verdict && !finding.advisory).count())
 }
 
 /// What went wrong with the run as a whole, as (name, sentence): none of it belongs to a scenario.

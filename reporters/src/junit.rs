@@ -122,6 +122,7 @@ fn case_result(result: &RunResult, scenario: &ScenarioResult, finding: &Finding)
     // A check of the environment says nothing of the change, whatever its verdict: the harness could not do its work.
     let environment = matches!(finding.check.as_str(), "environment" | "steady-state");
     match finding.verdict {
+        _ if finding.advisory => TestResult::SkippedWithCause { type_, message, cause },
         _ if environment => TestResult::Error { type_, message, cause },
         Verdict::Fail => TestResult::Failure { type_, message, cause },
         _ if result.inconclusive_blocks => TestResult::Error { type_, message, cause },
@@ -178,7 +179,7 @@ fn body(result: &RunResult, scenario: &ScenarioResult, finding: &Finding) -> Str
 }
 
 fn output(scenario: &ScenarioResult) -> Option<String> {
-    let origin = scenario.phases.iter().find(|phase| phase.name == Phase::Fault).or(scenario.phases.first())?.start;
+    let origin = scenario.shown_phases().find(|phase| phase.name == Phase::Fault).or(scenario.phases.first())?.start;
     let mut text = String::new();
     for log in &scenario.exhibits.logs {
         let line = format!("{} {} {} {}\n", words::offset(log.at, origin), log.service, log.severity.as_deref().unwrap_or("-"), log.body);
@@ -204,7 +205,11 @@ fn properties(result: &RunResult, scenario: &ScenarioResult) -> Vec<(String, Str
             words::dose(fault),
             fault.touched
         );
-        properties.push((format!("fault.{}", index + 1), one_line(&text, 400)));
+        let round = fault.round.map_or_else(String::new, |round| match fault.episode {
+            Some(episode) => format!("round {round}, episode {episode}: "),
+            None => format!("round {round}: "),
+        });
+        properties.push((format!("fault.{}", index + 1), one_line(&format!("{round}{text}"), 400)));
     }
     for finding in &scenario.findings {
         if let (Some(change), Some(ci)) = (finding.change, finding.ci) {

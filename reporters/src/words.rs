@@ -3,7 +3,7 @@
 use crate::plain::one_line;
 use shakedown_model::{
     event::Phase,
-    result::{FaultResult, Finding},
+    result::{FaultResult, Finding, PhaseWindow, ScenarioResult},
     time::{UnixNanos, human},
     units::trim_float,
     verdict::Verdict,
@@ -111,6 +111,7 @@ pub(crate) fn value(number: f64, unit: &str) -> String {
         "s" => seconds(number),
         "fraction" => share(number),
         "ratio" => format!("{}×", trim_float(number)),
+        "/s" => format!("{}/s", trim_float((number * 10.0).round() / 10.0)),
         "count" if number.fract() == 0.0 && number.abs() < 1e15 => signed_count(number),
         "" | "count" => trim_float(number),
         unit => format!("{} {}", trim_float(number), one_line(unit, 20)),
@@ -144,8 +145,18 @@ pub(crate) fn count(number: u64) -> String {
 pub(crate) fn limit(finding: &Finding) -> String {
     let Some(limit) = finding.limit else { return NOTHING.to_owned() };
     let sign = match finding.check.as_str() {
-        "success" | "success-vs-baseline" | "dose" => "≥ ",
-        "p50" | "p90" | "p95" | "p99" | "p999" | "p99-vs-baseline" | "recovery" | "retries" | "logs" => "≤ ",
+        "success" | "success-vs-baseline" | "throughput-vs-baseline" | "dose" => "≥ ",
+        "p50"
+        | "p90"
+        | "p95"
+        | "p99"
+        | "p999"
+        | "p50-vs-baseline"
+        | "p99-vs-baseline"
+        | "recovery"
+        | "recovery-vs-baseline"
+        | "retries"
+        | "logs" => "≤ ",
         _ => "",
     };
     format!("{sign}{}", value(limit, &finding.unit))
@@ -205,6 +216,16 @@ pub(crate) fn dose(fault: &FaultResult) -> String {
 /// `orders → payment`.
 pub(crate) fn target(text: &str) -> String {
     one_line(text, 80).replace("->", "→")
+}
+
+/// `round 3 of 4`, `round 1 of 2, episode 3 of 3`: the play that the pictures of a scenario are of; `None`: there was one only.
+pub(crate) fn shown_play(scenario: &ScenarioResult) -> Option<String> {
+    let most = |of: fn(&PhaseWindow) -> Option<u32>| scenario.phases.iter().filter_map(of).max();
+    let part = |name: &str, number: Option<u32>, most: Option<u32>| Some(format!("{name} {} of {}", number?, most?));
+    let round = part("round", scenario.exhibits.round, most(|phase| phase.round));
+    let episode = part("episode", scenario.exhibits.episode, most(|phase| phase.episode));
+    let parts: Vec<String> = round.into_iter().chain(episode).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The first seven digits of a commit.

@@ -183,3 +183,34 @@ fn chromium(file: &Path, folder: &Path) -> Option<(String, String)> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some((String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
+
+#[test]
+fn of_several_rounds_the_page_draws_the_one_that_is_shown_and_says_which() {
+    let mut result = sample();
+    let scenario = &mut result.scenarios[0];
+    let first: Vec<_> = scenario.phases.clone();
+    let mut earlier = first.clone();
+    for phase in &mut earlier {
+        phase.round = Some(1);
+        phase.start.0 -= 3_600_000_000_000;
+        phase.end.0 -= 3_600_000_000_000;
+    }
+    for phase in &mut scenario.phases {
+        phase.round = Some(2);
+    }
+    for fault in &mut scenario.faults {
+        fault.round = Some(2);
+    }
+    scenario.phases.splice(0..0, earlier);
+    scenario.exhibits.round = Some(2);
+    let html = render(&Html, &result);
+    assert!(html.contains("are of round 2 of 2"), "the page says which play it shows");
+    assert!(!html.contains("−3600"), "what is not shown takes no room on the axis");
+    scenario_bands_equal(&html, &render(&Html, &sample()));
+}
+
+/// The same play is drawn in the same way, whatever was played before it.
+fn scenario_bands_equal(a: &str, b: &str) {
+    let bands = |html: &str| html.matches("class=\"band-fault\"").count();
+    assert_eq!(bands(a), bands(b));
+}

@@ -207,3 +207,19 @@ fn nasty(seed: u64) -> String {
     }
     text
 }
+
+#[test]
+fn what_decides_nothing_is_skipped_and_never_an_error() {
+    let mut result = sample();
+    result.inconclusive_blocks = true;
+    for finding in result.scenarios.iter_mut().flat_map(|scenario| &mut scenario.findings) {
+        finding.verdict = Verdict::Inconclusive;
+        finding.check = "recovery-vs-baseline".to_owned();
+        finding.advisory = true;
+    }
+    let xml = render(&Junit, &result);
+    let names = elements(&xml);
+    let count = |name: &str| names.iter().filter(|known| *known == name).count();
+    let findings: usize = result.scenarios.iter().map(|scenario| scenario.findings.len()).sum();
+    assert_eq!(count("skipped"), findings);
+}

@@ -202,9 +202,16 @@ pub fn labelled(directory: &Path) -> Vec<String> {
 
 /// Waits until the run says `text`, then leaves the pipe to be drained.
 pub fn wait_for(child: &mut Child, text: &str) {
+    wait_for_each(child, &[text]);
+}
+
+/// The same for several texts, one after the other.
+pub fn wait_for_each(child: &mut Child, texts: &[&str]) {
     let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-    let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains(text));
-    assert!(found.is_some(), "{text:?} was never said");
+    for text in texts {
+        let found = lines.by_ref().map_while(Result::ok).find(|line| line.contains(text));
+        assert!(found.is_some(), "{text:?} was never said");
+    }
     // The rest must be read, or the run would block on a full pipe.
     std::thread::spawn(move || lines.for_each(drop));
 }

@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Plan(Selection),
     /// Plans, runs, judges and reports: the gate.
     Run(RunOptions),
+    /// Runs the same commit against itself, several times: this machine's false-alarm rate, and the smallest change that it can see.
+    Calibrate(CalibrateOptions),
     /// Judges a recorded run again; the same to the byte each time.
     Judge(JudgeOptions),
     /// Prints a recorded run again.
@@ -124,7 +126,7 @@ pub(crate) struct InitOptions {
 }
 
 /// Which scenarios, of which commits.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Default)]
 pub(crate) struct Selection {
     /// Run these scenarios only.
     #[arg(long, env = "SHAKEDOWN_SCENARIO", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -165,6 +167,20 @@ pub(crate) struct RunOptions {
     pub(crate) mode: Option<GateMode>,
     #[command(flatten)]
     pub(crate) files: Files,
+}
+
+/// Flags of `calibrate`.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateOptions {
+    /// How many times.
+    #[arg(long, env = "SHAKEDOWN_RUNS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) runs: u32,
+    /// With these scenarios only; otherwise with all.
+    #[arg(long, env = "SHAKEDOWN_SCENARIO", value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pub(crate) scenario: Vec<String>,
+    /// Seed of the first run; each later one takes the next number.
+    #[arg(long, env = "SHAKEDOWN_SEED", value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
 }
 
 /// Copies of the reports.

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shakedown_model::{
     event::{Event, Phase, TimedEvent},
     fault::FaultRecord,
+    run::Play,
     stack::Variant,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -16,6 +17,7 @@ pub(crate) struct Console {
     bar: ProgressBar,
     loads: BTreeMap<(String, Variant), String>,
     phase: String,
+    round: String,
     both: bool,
 }
 
@@ -27,7 +29,7 @@ impl Console {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        Console { terminal: terminal.clone(), bar, loads: BTreeMap::new(), phase: String::new(), both }
+        Console { terminal: terminal.clone(), bar, loads: BTreeMap::new(), phase: String::new(), round: String::new(), both }
     }
 
     /// Shows events until the run has no more to say.
@@ -60,7 +62,11 @@ impl Console {
                 self.line(&format!("  {service} ready after {:.1} s{}", *after_ms as f64 / 1e3, self.of(*variant)));
             }
             Event::ServiceChanged { variant, service, what } => self.line(&format!("  ! {service}{}: {what}", self.of(*variant))),
-            Event::ScenarioStarted { scenario, seconds } => self.line(&format!("scenario {scenario}, {seconds:.0} s")),
+            Event::RoundStarted { round, planned, most } => self.round_started(*round, *planned, *most),
+            Event::Looked { enough, reason, .. } => {
+                self.line(&format!("  {}: {reason}", if *enough { "enough" } else { "going on" }));
+            }
+            Event::ScenarioStarted { scenario, play, seconds } => self.scenario_started(scenario, *play, *seconds),
             Event::PhaseStarted { phase, seconds, scenario } => self.phase_started(scenario, *phase, *seconds),
             Event::SteadyState { variant, holds, detail, .. } => {
                 let word = if *holds { "steady state holds" } else { "steady state does NOT hold" };
@@ -89,6 +95,7 @@ impl Console {
             | Event::PhaseEnded { .. }
             | Event::Generator { .. }
             | Event::ScenarioEnded { .. }
+            | Event::RoundEnded { .. }
             | Event::Unwound { .. } => {}
         }
     }
@@ -101,8 +108,23 @@ impl Console {
         self.live();
     }
 
+    fn round_started(&mut self, round: u32, planned: u32, most: u32) {
+        if most == 1 {
+            return;
+        }
+        // Beyond the planned ones nobody knows how many more there will be.
+        self.round = if round > planned { format!("round {round}, at most {most}") } else { format!("round {round}/{planned}") };
+        self.line(&self.round);
+    }
+
+    fn scenario_started(&mut self, scenario: &str, play: Play, seconds: f64) {
+        let episode = if play.episode > 1 { format!(", episode {}", play.episode) } else { String::new() };
+        self.line(&format!("scenario {scenario}{episode}, {seconds:.0} s"));
+    }
+
     fn phase_started(&mut self, scenario: &str, phase: Phase, seconds: f64) {
-        self.phase = format!("{scenario}: {} {seconds:.0} s", phase.word());
+        let round = if self.round.is_empty() { String::new() } else { format!("{}, ", self.round) };
+        self.phase = format!("{round}{scenario}: {} {seconds:.0} s", phase.word());
         self.line(&format!("  {} {seconds:.0} s", phase.word()));
         self.live();
     }

@@ -52,6 +52,7 @@ async fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<u8, fail
         Command::Validate => commands::validate::run(global, terminal),
         Command::Plan(selection) => commands::plan::run(global, selection, terminal).await,
         Command::Run(options) => Box::pin(commands::run::run(global, options, terminal)).await,
+        Command::Calibrate(options) => Box::pin(commands::calibrate::run(global, options, terminal)).await,
         Command::Judge(options) => commands::judge::run(options, terminal),
         Command::Report(options) => commands::report::run(options, terminal),
         Command::Recover(options) => commands::recover::run(global, options, terminal).await,

@@ -5,7 +5,7 @@
 use crate::{
     directory::{EVIDENCE, write_atomically},
     frames::FrameFile,
-    losses::Losses,
+    losses::{Losses, merge},
     recorder::{Item, Shared},
 };
 use std::{
@@ -62,6 +62,8 @@ struct Files {
     metrics: FrameFile,
     requests: FrameFile,
     losses: PathBuf,
+    /// Of the recorders that wrote here before.
+    earlier_losses: Losses,
     written_losses: Losses,
 }
 
@@ -70,12 +72,15 @@ impl RecorderDriver {
         let evidence = directory.join(EVIDENCE);
         fs::create_dir_all(&evidence)?;
         let file = |name| FrameFile::open(evidence.join(name));
+        let losses = evidence.join(LOSSES);
+        let earlier_losses = if losses.exists() { serde_json::from_slice(&fs::read(&losses)?)? } else { Losses::new() };
         let files = Files {
             traces: file(TRACES)?,
             logs: file(LOGS)?,
             metrics: file(METRICS)?,
             requests: file(REQUESTS)?,
-            losses: evidence.join(LOSSES),
+            losses,
+            earlier_losses,
             written_losses: Losses::new(),
         };
         Ok(Self { receiver, shared, files })
@@ -158,8 +163,9 @@ impl Files {
             naming(file, FrameFile::finish_frame)?;
         }
         if losses != self.written_losses {
-            let written =
-                serde_json::to_vec_pretty(&losses).map_err(io::Error::from).and_then(|json| write_atomically(&self.losses, &json));
+            let mut all = self.earlier_losses.clone();
+            merge(&mut all, losses.clone());
+            let written = serde_json::to_vec_pretty(&all).map_err(io::Error::from).and_then(|json| write_atomically(&self.losses, &json));
             written.map_err(|source| RecordError::Write { path: self.losses.clone(), source })?;
             self.written_losses = losses;
         }

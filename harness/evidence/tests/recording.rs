@@ -14,6 +14,7 @@ use shakedown_model::{
     evidence::Request,
     fault::{Dose, FaultRecord},
     ids::TraceId,
+    run::Play,
     stack::Variant,
     time::UnixNanos,
 };
@@ -41,7 +42,7 @@ fn request(due: u64) -> Request {
 fn fault(index: usize, reverted_at: Option<u64>) -> FaultRecord {
     FaultRecord {
         scenario: "slow-payment".to_owned(),
-        play: shakedown_model::run::Play::default(),
+        play: Play::default(),
         index,
         kind: "latency".to_owned(),
         target: "orders -> payment".to_owned(),
@@ -76,7 +77,11 @@ async fn a_whole_run_is_read_back_as_it_was_written() {
             Event::FaultApplied { variant: Variant::Baseline, fault: fault(0, None) },
             Event::FaultApplied { variant: Variant::Candidate, fault: fault(1, None) },
             Event::FaultReverted { variant: Variant::Candidate, fault: fault(0, Some(90)) },
-            Event::Generator { scenario: "slow-payment".to_owned(), report: GeneratorReport { due: 7, sent: 7, ..Default::default() } },
+            Event::Generator {
+                scenario: "slow-payment".to_owned(),
+                play: Play::default(),
+                report: GeneratorReport { due: 7, sent: 7, ..Default::default() },
+            },
         ],
     );
     let (candidate, baseline) = (Recording::of(&run), Recording::with(&run, Variant::Baseline, Limits::default()));
@@ -115,6 +120,20 @@ async fn a_recorded_baseline_brings_its_own_run_and_comes_before_the_one_beside(
     let baseline = read(run.path(), Some(earlier.path())).unwrap().baseline.unwrap();
     assert_eq!((baseline.paired, &baseline.run.unwrap().run[..]), (false, "earlier"));
     assert_eq!((baseline.evidence.requests.len(), baseline.evidence.faults.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_second_recorder_goes_on_counting_what_the_first_one_lost() {
+    let run = Run::new();
+    for (lost, also) in [(3, "log lines cut"), (2, "spans cut")] {
+        let recording = Recording::of(&run);
+        recording.recorder.lost("spans dropped", lost);
+        recording.recorder.lost(also, 1);
+        let (own, _) = recording.end().await;
+        assert_eq!(own["spans dropped"], lost, "each tells its own");
+    }
+    let losses = run.read().candidate.losses;
+    assert_eq!((losses["spans dropped"], losses["log lines cut"], losses["spans cut"]), (5, 1, 1));
 }
 
 #[tokio::test]

@@ -3,15 +3,16 @@
 //! A first answer by arithmetic on critical paths: the shares add up, and where nothing clear comes out nobody is blamed.
 
 use crate::{
-    critical_path, text,
-    trace::Tree,
-    view::{Arm, View},
+    critical_path,
+    plays::Plays,
+    text,
+    trace::{TraceIndex, Tree},
+    view::{Arm, charged},
 };
 use shakedown_model::{
     event::Phase,
     evidence::Request,
     result::{Culprit, EvidenceNote, Finding},
-    time::Window,
     units::trim_float,
     verdict::Verdict,
 };
@@ -41,12 +42,12 @@ const OUTSIDE: &str = "(outside any span)";
 type Key = (String, String);
 
 /// The blamed of one scenario, most likely first.
-pub(crate) fn culprits(view: &View<'_>, findings: &[Finding]) -> Vec<Culprit> {
+pub(crate) fn culprits(plays: &Plays<'_>, findings: &[Finding]) -> Vec<Culprit> {
     let Some(phase) = worth_explaining(findings) else { return Vec::new() };
     let mut blamed: BTreeMap<Key, Blame> = BTreeMap::new();
-    for load in suspects(view, findings) {
-        let Some(subject) = Cohort::of(view, &view.candidate, &load, phase) else { continue };
-        let references = references(view, &load, phase);
+    for load in suspects(plays, findings) {
+        let Some(subject) = Cohort::of(plays, plays.candidates(), &load, phase) else { continue };
+        let references = references(plays, &load, phase);
         if let Some((reference, name)) = references.iter().find(|(reference, _)| subject.grew_over(reference)) {
             blame_growth(&mut blamed, &subject, reference, name);
         }
@@ -68,8 +69,8 @@ fn worth_explaining(findings: &[Finding]) -> Option<Phase> {
 }
 
 /// Loads with a failed finding; all of them where what failed was no load.
-fn suspects(view: &View<'_>, findings: &[Finding]) -> Vec<String> {
-    let all: Vec<String> = view.evidence.experiment.loads.keys().cloned().collect();
+fn suspects(plays: &Plays<'_>, findings: &[Finding]) -> Vec<String> {
+    let all: Vec<String> = plays.evidence.experiment.loads.keys().cloned().collect();
     let failed: Vec<String> = all
         .iter()
         .filter(|load| findings.iter().any(|finding| finding.verdict == Verdict::Fail && finding.subject == **load))
@@ -79,9 +80,9 @@ fn suspects(view: &View<'_>, findings: &[Finding]) -> Vec<String> {
 }
 
 /// What the slow requests are compared with, best first.
-fn references(view: &View<'_>, load: &str, phase: Phase) -> Vec<(Cohort, &'static str)> {
-    let baseline = view.baseline.as_ref().and_then(|arm| Cohort::of(view, arm, load, phase)).map(|cohort| (cohort, "the baseline"));
-    let own = if phase == Phase::Fault { Cohort::of(view, &view.candidate, load, Phase::Steady) } else { None };
+fn references(plays: &Plays<'_>, load: &str, phase: Phase) -> Vec<(Cohort, &'static str)> {
+    let baseline = Cohort::of(plays, plays.baselines(), load, phase).map(|cohort| (cohort, "the baseline"));
+    let own = if phase == Phase::Fault { Cohort::of(plays, plays.candidates(), load, Phase::Steady) } else { None };
     baseline.into_iter().chain(own.map(|cohort| (cohort, "its own steady phase"))).collect()
 }
 
@@ -101,11 +102,18 @@ struct Cohort {
 }
 
 impl Cohort {
-    fn of(view: &View<'_>, arm: &Arm<'_>, load: &str, phase: Phase) -> Option<Cohort> {
-        let window: Window = if phase == Phase::Fault { arm.disturbed()? } else { arm.phase(phase)? };
-        let requests = arm.due_in(load, window);
-        let mut traced: Vec<&Request> = requests.iter().filter(|request| arm.traces.contains_key(&request.trace_id)).copied().collect();
-        traced.sort_by(|a, b| view.charged(b).total_cmp(&view.charged(a)).then(a.due.cmp(&b.due)));
+    /// Of all plays of one variant, whose traces lie in one index.
+    fn of<'a>(plays: &Plays<'_>, arms: impl Iterator<Item = &'a Arm<'a>>, load: &str, phase: Phase) -> Option<Cohort> {
+        let mut requests: Vec<&Request> = Vec::new();
+        let mut traces = None;
+        for arm in arms {
+            traces = Some(arm.traces);
+            requests.extend(arm.judged(phase).map_or(&[][..], |window| arm.due_in(load, window)));
+        }
+        let traces = traces?;
+        let mut traced: Vec<&Request> = requests.iter().filter(|request| traces.contains_key(&request.trace_id)).copied().collect();
+        let charge = |request: &Request| charged(request, plays.load(load));
+        traced.sort_by(|a, b| charge(b).total_cmp(&charge(a)).then(a.due.cmp(&b.due)));
         if traced.len() < MIN_TRACES {
             return None;
         }
@@ -122,16 +130,16 @@ impl Cohort {
         };
         let mut most: BTreeMap<Key, f64> = BTreeMap::new();
         for request in &traced[..count] {
-            cohort.add_slow(arm, request, &mut most);
+            cohort.add_slow(traces, request, &mut most);
         }
         for request in traced.iter().filter(|request| !request.ok) {
-            cohort.add_failed(arm, request);
+            cohort.add_failed(traces, request);
         }
         Some(cohort)
     }
 
-    fn add_slow(&mut self, arm: &Arm<'_>, request: &Request, most: &mut BTreeMap<Key, f64>) {
-        let spans = &arm.traces[&request.trace_id];
+    fn add_slow(&mut self, traces: &TraceIndex<'_>, request: &Request, most: &mut BTreeMap<Key, f64>) {
+        let spans = &traces[&request.trace_id];
         let tree = Tree::of(spans);
         let Some(root) = tree.main_root() else { return };
         let weight = 1.0 / self.traces as f64;
@@ -156,8 +164,8 @@ impl Cohort {
         }
     }
 
-    fn add_failed(&mut self, arm: &Arm<'_>, request: &Request) {
-        let spans = &arm.traces[&request.trace_id];
+    fn add_failed(&mut self, traces: &TraceIndex<'_>, request: &Request) {
+        let spans = &traces[&request.trace_id];
         let tree = Tree::of(spans);
         self.failed_traces += 1;
         let mut first: Vec<Key> = (0..spans.len())

@@ -56,6 +56,10 @@ impl Place {
             smallest_detectable: None,
             samples: 0,
             reason: reason.into(),
+            penalty: None,
+            advisory: false,
+            round: None,
+            episode: None,
             source: self.source.clone(),
         }
     }

@@ -44,7 +44,7 @@ pub(crate) fn of_run(verdict: Verdict, scenarios: &[ScenarioResult], evidence: &
 }
 
 fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
-    let findings: usize = scenarios.iter().map(|scenario| scenario.findings.len()).sum();
+    let findings = scenarios.iter().flat_map(|scenario| &scenario.findings).filter(|finding| !finding.advisory).count();
     let counted = format!("{}, {}", text::count(scenarios.len() as u64, "scenario"), text::count(findings as u64, "finding"));
     if evidence.experiment.baseline.mode == BaselineMode::None || evidence.baseline.is_none() {
         return format!("{counted}; every expectation held (no baseline was compared)");
@@ -53,12 +53,12 @@ fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
 }
 
 fn scenario_body(verdict: Verdict, findings: &[Finding], culprits: &[Culprit]) -> String {
-    let decisive: Vec<&Finding> = findings.iter().filter(|finding| finding.verdict == verdict).collect();
+    let decisive: Vec<&Finding> = findings.iter().filter(|finding| finding.verdict == verdict && !finding.advisory).collect();
     let Some(first) = decisive.iter().min_by_key(|finding| weight(finding)) else {
         return "nothing was judged".to_owned();
     };
     if verdict == Verdict::Pass {
-        return format!("{} held", text::count(findings.len() as u64, "finding"));
+        return format!("{} held", text::count(decisive.len() as u64, "finding"));
     }
     let blame = culprits.first().map_or_else(String::new, |culprit| format!("; culprit {} / {}", culprit.service, culprit.operation));
     let more = match decisive.len() - 1 {
@@ -74,8 +74,8 @@ fn weight(finding: &Finding) -> u8 {
     match (finding.check.as_str(), finding.verdict) {
         ("environment" | "baseline", Verdict::Inconclusive) => 0,
         ("dose" | "generator", Verdict::Inconclusive) | ("crash", _) => 1,
-        ("success-vs-baseline" | "p99-vs-baseline", _) if finding.phase == Some(Fault) => 2,
-        ("success-vs-baseline" | "p99-vs-baseline", _) => 3,
+        (check, _) if check.ends_with("-vs-baseline") && finding.phase == Some(Fault) => 2,
+        (check, _) if check.ends_with("-vs-baseline") => 3,
         _ => 4,
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with the experiment itself: said once for the run, beside the findings of the scenarios.
 
-use crate::{comparison, text, view::View};
+use crate::{comparison, drift, plays::Plays, text};
 use shakedown_model::{
     event::Event,
     evidence::{Evidence, VariantEvidence},
@@ -9,7 +9,7 @@ use shakedown_model::{
 };
 
 /// Notes of one run, in a fixed order.
-pub(crate) fn notes(evidence: &Evidence, views: &[View<'_>]) -> Vec<HealthNote> {
+pub(crate) fn notes(evidence: &Evidence, scenarios: &[Plays<'_>]) -> Vec<HealthNote> {
     let mut notes = Vec::new();
     let mut say = |name: &str, text: String, forces_inconclusive: bool| {
         notes.push(HealthNote { name: name.to_owned(), text, forces_inconclusive });
@@ -24,10 +24,19 @@ pub(crate) fn notes(evidence: &Evidence, views: &[View<'_>]) -> Vec<HealthNote> 
         let more = if more == 0 { String::new() } else { format!("; and {more} more") };
         say("not-clean", format!("left behind: {named}{more}; take it back with `shakedown recover`"), false);
     }
-    for view in views.iter().filter(|view| view.run.is_some()) {
-        if let Some(why) = &view.load_distrust {
-            say("generator", format!("{}: {why}", view.scenario.name), true);
+    for plays in scenarios.iter().filter(|plays| plays.ran()) {
+        if let Some(why) = &plays.clock {
+            say("clock", format!("{}: {why}", plays.scenario.name), true);
         }
+        if let Some(why) = plays.load_distrust.as_ref().filter(|why| plays.clock.as_ref() != Some(*why)) {
+            say("generator", format!("{}: {why}", plays.scenario.name), true);
+        }
+        if plays.candidates().chain(plays.baselines()).all(|arm| arm.requests.is_empty()) {
+            say("no-requests", format!("{}: not a single request was recorded", plays.scenario.name), true);
+        }
+    }
+    for drift in drift::drifts(scenarios) {
+        say("drift", drift, false);
     }
     baseline(evidence, &mut say);
     losses("candidate", &evidence.candidate, &mut say);

@@ -36,6 +36,11 @@ pub(crate) fn share(value: f64) -> String {
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
+/// Answers a second: `99.3/s`.
+pub(crate) fn rate(value: f64) -> String {
+    format!("{}/s", three_digits(value))
+}
+
 /// A relative change with its sign: `+388 %`, `-2.1 %`; from elevenfold on as a multiple, `×266`.
 pub(crate) fn change(value: f64) -> String {
     if value.is_finite() && value >= 10.0 {
@@ -50,9 +55,11 @@ pub(crate) fn points(value: f64) -> String {
     format!("{:+.1} percentage points", value * 100.0)
 }
 
-/// A confidence such as 0.99875: `99.88 %`.
+/// A confidence such as 0.99875: `99.88 %`. Never rounds up to certainty: 0.99998 is `99.998 %`.
 pub(crate) fn confidence(value: f64) -> String {
-    format!("{} %", shakedown_model::units::trim_float((value * 1e4).round() / 100.0))
+    let mut texts = (2..12).map(|digits| format!("{:.digits$}", value * 100.0));
+    let text = texts.find(|text| !text.starts_with("100")).unwrap_or_else(|| "100.0".to_owned());
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A count and its noun: `1 request`, `1200 requests`.

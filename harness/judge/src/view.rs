@@ -1,52 +1,80 @@
-//! One scenario of the evidence, cut to size for the checks: its requests, phases, faults and traces, by variant. Judges nothing.
+//! One play of a scenario, cut out of the evidence for the checks: its requests, phases, faults and traces, by variant. Judges nothing.
 
-use crate::trace::TraceIndex;
+use crate::{
+    index::{Index, between, by_name},
+    trace::TraceIndex,
+};
 use shakedown_model::{
-    event::Phase,
-    evidence::{Evidence, Request, VariantEvidence},
+    event::{GeneratorReport, Phase},
+    evidence::{Evidence, LogRecord, Request, VariantEvidence},
     experiment::{Check, Load, Scenario},
     fault::{Action, Edge, FaultRecord, Target},
-    run::{RunMeta, ScenarioRun},
+    run::{Play, ScenarioRun},
     time::{UnixNanos, Window},
 };
 
-/// What every check is handed.
+/// What a check of one play is handed.
 pub(crate) struct View<'a> {
     pub(crate) evidence: &'a Evidence,
     pub(crate) scenario: &'a Scenario,
     /// `None`: the scenario did not run.
     pub(crate) run: Option<&'a ScenarioRun>,
+    /// From its start to that of the next play: what happened meanwhile belongs to it. Without end where there is no other play.
+    pub(crate) extent: Window,
     pub(crate) candidate: Arm<'a>,
     pub(crate) baseline: Option<Arm<'a>>,
-    /// Why nothing that rests on the load can be trusted.
-    pub(crate) load_distrust: Option<String>,
+    /// How the load generator did.
+    pub(crate) generator: Option<&'a GeneratorReport>,
 }
 
-/// One variant in one scenario.
+/// One variant in one play.
 pub(crate) struct Arm<'a> {
-    pub(crate) evidence: &'a VariantEvidence,
-    /// In order of `due`.
-    pub(crate) requests: Vec<&'a Request>,
+    /// All requests, in order of `due`.
+    pub(crate) requests: &'a [&'a Request],
     pub(crate) faults: Vec<&'a FaultRecord>,
     pub(crate) traces: &'a TraceIndex<'a>,
+    index: &'a Index<'a>,
+    loads: Vec<(&'a str, Vec<&'a Request>)>,
     phases: Vec<(Phase, Window)>,
     scenario: &'a Scenario,
 }
 
+/// One play as it ran, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Played<'a> {
+    pub(crate) run: Option<&'a ScenarioRun>,
+    pub(crate) extent: Window,
+    /// There is no other.
+    pub(crate) alone: bool,
+}
+
 impl<'a> Arm<'a> {
-    pub(crate) fn new(evidence: &'a VariantEvidence, run: &'a RunMeta, scenario: &'a Scenario, traces: &'a TraceIndex<'a>) -> Arm<'a> {
-        let mut requests: Vec<&Request> = evidence.requests.iter().filter(|request| request.scenario == scenario.name).collect();
-        requests.sort_by_key(|request| request.due);
-        let faults = evidence.faults.iter().filter(|fault| fault.scenario == scenario.name).collect();
-        let phases = scenario_run(run, scenario).map_or_else(Vec::new, |scenario_run| {
-            scenario_run.phases.iter().map(|phase| (phase.name, Window { start: phase.start, end: phase.end })).collect()
+    pub(crate) fn new(evidence: &'a VariantEvidence, index: &'a Index<'a>, scenario: &'a Scenario, played: Played<'a>) -> Arm<'a> {
+        let requests = index.requests(&scenario.name, played.extent);
+        let play = played.run.map_or_else(Play::default, |run| run.play);
+        let meant = |fault: &&FaultRecord| fault.scenario == scenario.name && (played.alone || fault.play == play);
+        let phases = played.run.map_or_else(Vec::new, |run| {
+            run.phases.iter().map(|phase| (phase.name, Window { start: phase.start, end: phase.end })).collect()
         });
-        Arm { evidence, requests, faults, traces, phases, scenario }
+        Arm {
+            requests,
+            faults: evidence.faults.iter().filter(meant).collect(),
+            traces: &index.traces,
+            index,
+            loads: by_name(requests.iter().copied(), |request| &request.load),
+            phases,
+            scenario,
+        }
     }
 
     /// The window of a phase that began; `None`: it never did.
     pub(crate) fn phase(&self, phase: Phase) -> Option<Window> {
         self.phases.iter().find(|(name, _)| *name == phase).map(|(_, window)| *window)
+    }
+
+    /// The part of a phase that is judged: while faults were on, or all of it.
+    pub(crate) fn judged(&self, phase: Phase) -> Option<Window> {
+        if phase == Phase::Fault { self.disturbed() } else { self.phase(phase) }
     }
 
     /// All phases together.
@@ -88,21 +116,36 @@ impl<'a> Arm<'a> {
         applied.iter().filter_map(|fault| fault.reverted_at).max()
     }
 
-    /// Requests of a load that were due in `window`.
-    pub(crate) fn due_in(&self, load: &str, window: Window) -> Vec<&'a Request> {
-        self.requests.iter().filter(|request| request.load == load && window.contains(request.due)).copied().collect()
+    /// Names of the loads that sent anything.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = &'a str> {
+        self.loads.iter().map(|(name, _)| *name)
+    }
+
+    /// Requests of a load, in order of `due`.
+    pub(crate) fn of_load(&self, load: &str) -> &[&'a Request] {
+        self.loads.iter().find(|(name, _)| *name == load).map_or(&[], |(_, requests)| requests)
+    }
+
+    /// Requests of a load that were due in `window`, in order of `due`.
+    pub(crate) fn due_in(&self, load: &str, window: Window) -> &[&'a Request] {
+        between(self.of_load(load), window, |request| request.due)
+    }
+
+    /// Log lines of `window`, in order of time.
+    pub(crate) fn logs(&self, window: Window) -> &[&'a LogRecord] {
+        self.index.logs(window)
     }
 }
 
 impl<'a> View<'a> {
+    /// When its last phase ended.
+    pub(crate) fn end(&self) -> Option<UnixNanos> {
+        self.candidate.whole().map(|whole| whole.end)
+    }
+
     /// The load's definition.
     pub(crate) fn load(&self, name: &str) -> Option<&'a Load> {
         self.evidence.experiment.loads.get(name)
-    }
-
-    /// The time of a request that a gate may count with: a failed one counts as at least the load's timeout, so that failing fast is not getting faster.
-    pub(crate) fn charged(&self, request: &Request) -> f64 {
-        charged(request, self.load(&request.load))
     }
 
     /// Whether the load is named by an expectation of this experiment; used to find what its steady state is.
@@ -117,18 +160,13 @@ impl<'a> View<'a> {
     }
 }
 
-/// See [`View::charged`].
+/// The time of a request that a gate may count with: a failed one counts as at least the load's timeout, so that failing fast is not getting faster.
 pub(crate) fn charged(request: &Request, load: Option<&Load>) -> f64 {
     let latency = request.latency();
     match load {
         Some(load) if !request.ok => latency.max(load.timeout.0.as_secs_f64()),
         _ => latency,
     }
-}
-
-/// The run of a scenario.
-pub(crate) fn scenario_run<'a>(run: &'a RunMeta, scenario: &Scenario) -> Option<&'a ScenarioRun> {
-    run.scenarios.iter().find(|scenario_run| scenario_run.name == scenario.name)
 }
 
 /// An edge as ids write it, without blanks.

@@ -5,7 +5,7 @@ mod common;
 use common::Chance;
 use shakedown_judge::{
     comparison::{Sample, decide_all},
-    stats::{rank_sum::RankSum, signed_rank::SignedRank, tail::mean_log_tail},
+    stats::{rank_sum::RankSum, signed_rank::SignedRank, spending::Look, tail::mean_log_tail},
 };
 use shakedown_model::verdict::Verdict;
 
@@ -61,7 +61,7 @@ fn gate(chance: &mut Chance, tests: usize, blocks: usize, ratio: f64) -> Vec<Ver
         samples.push(Sample::Paired(SignedRank::new(differences.collect())));
     }
     let sized: Vec<(&Sample, f64, f64)> = samples.iter().map(|sample| (sample, 1.05_f64.ln(), 1.3_f64.ln())).collect();
-    decide_all(&sized, 0.01).into_iter().map(|decision| decision.verdict).collect()
+    decide_all(&sized, Look::only(0.01, 0.05)).into_iter().map(|decision| decision.verdict).collect()
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_recorded_baseline_fails_only_beyond_the_harmful_size() {
     let steps = |base: f64| (0..14).map(|i| base + f64::from(i * 5 % 14) / 200.0).collect::<Vec<f64>>();
     let decide = |shift: f64| {
         let sample = Sample::Unpaired(RankSum::new(&steps(shift), &steps(0.0)));
-        decide_all(&[(&sample, 1.05_f64.ln(), 1.3_f64.ln())], 0.01)[0].verdict
+        decide_all(&[(&sample, 1.05_f64.ln(), 1.3_f64.ln())], Look::only(0.01, 0.05))[0].verdict
     };
     assert_eq!(decide(0.0), Verdict::Pass);
     assert_eq!(decide(0.15), Verdict::Pass, "beyond the tolerance, below the harm");
@@ -97,9 +97,9 @@ fn a_recorded_baseline_fails_only_beyond_the_harmful_size() {
 
 #[test]
 fn without_samples_nothing_is_decided() {
-    assert!(decide_all(&[], 0.01).is_empty());
+    assert!(decide_all(&[], Look::only(0.01, 0.05)).is_empty());
     let empty = Sample::Paired(SignedRank::new(Vec::new()));
-    let decision = decide_all(&[(&empty, 0.05, 0.3)], 0.01)[0];
+    let decision = decide_all(&[(&empty, 0.05, 0.3)], Look::only(0.01, 0.05))[0];
     assert_eq!(decision.verdict, Verdict::Inconclusive);
     assert!(decision.smallest.is_none());
 }

@@ -241,6 +241,14 @@ pub struct BaselineSpec {
     pub commit: BaselineCommit,
     /// Measured when.
     pub mode: BaselineMode,
+    /// Rounds with fresh instances, where both are measured in one run.
+    #[serde(default = "one")]
+    pub rounds: u32,
+}
+
+/// What a file from before there were rounds and episodes meant.
+fn one() -> u32 {
+    1
 }
 
 /// Which commit is compared with.
@@ -315,6 +323,9 @@ pub struct Scenario {
     pub stop_when: Vec<StopCondition>,
     /// Its own phase lengths.
     pub phases: PhaseLengths,
+    /// How often it is played in each round, on the same instances.
+    #[serde(default = "one")]
+    pub episodes: u32,
     /// Where it stands in the config.
     pub source: Source,
 }
@@ -325,9 +336,14 @@ impl Scenario {
         self.faults.iter().map(|fault| fault.at.0 + fault.lasts.0).max().unwrap_or_default()
     }
 
-    /// Length of all phases together.
+    /// Length of all phases together: of one play.
     pub fn length(&self) -> std::time::Duration {
         self.phases.warmup.0 + self.phases.steady.0 + self.fault_length() + self.phases.recovery.0
+    }
+
+    /// Length of all its plays in one round.
+    pub fn length_in_round(&self) -> std::time::Duration {
+        self.length() * self.episodes
     }
 }
 

@@ -24,7 +24,11 @@ pub struct Plan {
     pub scenarios: Vec<PlannedScenario>,
     /// Not chosen, with the reason.
     pub left_out: Vec<(String, String)>,
-    /// Phases of all scenarios together, in seconds; builds and starts come on top.
+    /// Rounds with fresh instances that are asked for.
+    pub rounds: u32,
+    /// Rounds that there is room for, where those leave something open.
+    pub most_rounds: u32,
+    /// Of the rounds asked for, in seconds: phases of all plays, and starting and stopping instances. Builds come on top.
     pub estimated_seconds: f64,
     /// Length of one slot of the interleaving, in seconds; `None` where only one variant runs.
     pub slot_seconds: Option<f64>,
@@ -39,7 +43,7 @@ pub struct PlannedScenario {
     pub why: String,
     /// By which means each of its faults will be done.
     pub mechanisms: Vec<String>,
-    /// Sum of its phases, doubled parts included, in seconds.
+    /// Sum of the phases of one play, in seconds.
     pub seconds: f64,
 }
 

@@ -115,6 +115,18 @@ pub struct ScenarioResult {
     pub source: Source,
 }
 
+impl ScenarioResult {
+    /// The phases of the play that the exhibits show.
+    pub fn shown_phases(&self) -> impl Iterator<Item = &PhaseWindow> + Clone {
+        self.phases.iter().filter(|phase| self.is_shown(phase.round, phase.episode))
+    }
+
+    /// Whether that is the play that the exhibits show.
+    pub fn is_shown(&self, round: Option<u32>, episode: Option<u32>) -> bool {
+        (round, episode) == (self.exhibits.round, self.exhibits.episode)
+    }
+}
+
 /// A phase with its times.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PhaseWindow {
@@ -124,6 +136,12 @@ pub struct PhaseWindow {
     pub start: UnixNanos,
     /// First instant outside.
     pub end: UnixNanos,
+    /// The round that it belongs to; `None`: there was one play only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
+    /// The episode of that round; `None`: each round has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<u32>,
 }
 
 /// A fault as carried out.
@@ -149,6 +167,12 @@ pub struct FaultResult {
     pub reverted_at: Option<UnixNanos>,
     /// Why it was not carried out.
     pub error: Option<String>,
+    /// The round that it belongs to; `None`: there was one play only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
+    /// The episode of that round; `None`: each round has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<u32>,
 }
 
 /// One expectation judged: one JUnit case.
@@ -182,9 +206,30 @@ pub struct Finding {
     pub samples: u64,
     /// One sentence that a tired reader understands, with the numbers.
     pub reason: String,
+    /// What the fault costs the candidate more than the baseline, beyond what the change costs without a fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<Penalty>,
+    /// Says something and decides nothing: it is left out where verdicts are merged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
+    /// The round that it tells of, where not all plays showed the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
+    /// The episode of that round, where rounds have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<u32>,
     /// Where the expectation stands in the config.
     #[schemars(skip)]
     pub source: Source,
+}
+
+/// Change under the fault against change without it: 0.12 is 12 % more than the same change costs in the steady phase.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Penalty {
+    /// Hodges–Lehmann estimate over all pairs of a block under the fault and one before it, as a relative change.
+    pub change: f64,
+    /// Its interval at 95 %; `None`: too few blocks for one.
+    pub ci: Option<[f64; 2]>,
 }
 
 /// Who is blamed.
@@ -229,6 +274,12 @@ pub struct Exhibits {
     pub marks: Vec<Mark>,
     /// The generator's health.
     pub generator: Option<GeneratorReport>,
+    /// The round that series, traces, logs and marks are of; `None`: there was one play only. Tables are of all plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
+    /// The episode of that round, where rounds have several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<u32>,
 }
 
 /// Charts and tables of one load.

@@ -32,6 +32,8 @@ pub struct StackSpec {
     pub run: String,
     /// Which variant.
     pub variant: Variant,
+    /// In which round, from 1: the instances of each have names of their own.
+    pub round: u32,
     /// The tree it is started from. Absolute.
     pub root: PathBuf,
     /// Containers (docker runtime). Empty on the process runtime.

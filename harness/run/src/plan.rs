@@ -1,6 +1,10 @@
 //! What a run will do: a pure function of experiment, commits and flags.
 
-use crate::{means::mechanism, weather::drawn};
+use crate::{
+    extent::{Extent, phases},
+    means::mechanism,
+    weather::drawn,
+};
 use shakedown_commits::{Selection, matches_any, seed_of};
 use shakedown_model::{
     experiment::{BaselineMode, Experiment, Scenario, When},
@@ -56,6 +60,7 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let mode = choice.mode.unwrap_or(experiment.baseline.mode);
     let paired = mode == BaselineMode::Paired && commit.baseline.is_some();
+    let extent = Extent::of(experiment, paired, runtime);
     let seed = choice.seed.unwrap_or_else(|| seed_of(commit.candidate.as_deref().unwrap_or("no commit")));
     let scenarios = experiment.scenarios.iter().map(|scenario| drawn(scenario, seed, runtime)).collect();
     let (mut chosen, mut left_out) = choose(&Experiment { scenarios, ..experiment.clone() }, choice)?;
@@ -63,8 +68,9 @@ pub fn plan(
         shard(&mut chosen, &mut left_out, index, count)?;
     }
     if let Some(budget) = choice.budget {
-        keep_within(&mut chosen, &mut left_out, budget);
+        keep_within(&mut chosen, &mut left_out, extent.phases_within(budget));
     }
+    let phases = phases(chosen.iter().map(|(scenario, _)| scenario));
     let scenarios: Vec<PlannedScenario> = chosen.into_iter().map(|(scenario, why)| planned(scenario, why, runtime)).collect();
     Ok(Plan {
         runtime,
@@ -72,7 +78,9 @@ pub fn plan(
         commit,
         baseline_mode: mode,
         seed,
-        estimated_seconds: scenarios.iter().map(|scenario| scenario.seconds).sum(),
+        rounds: extent.rounds,
+        most_rounds: if paired { extent.most(phases, choice.budget) } else { 1 },
+        estimated_seconds: extent.time(phases).as_secs_f64(),
         scenarios,
         left_out,
         slot_seconds: paired.then(|| slot_seconds(experiment)),
@@ -133,7 +141,8 @@ fn shard(chosen: &mut Chosen, left_out: &mut LeftOut, index: u32, count: u32) ->
     if index == 0 || index > count {
         return Err(PlanError::Shard(index, count));
     }
-    let mut order: Vec<(Duration, String)> = chosen.iter().map(|(scenario, _)| (scenario.length(), scenario.name.clone())).collect();
+    let mut order: Vec<(Duration, String)> =
+        chosen.iter().map(|(scenario, _)| (scenario.length_in_round(), scenario.name.clone())).collect();
     order.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
     let mut loads = vec![Duration::ZERO; count as usize];
     let mut mine = Vec::new();
@@ -151,11 +160,11 @@ fn shard(chosen: &mut Chosen, left_out: &mut LeftOut, index: u32, count: u32) ->
 fn keep_within(chosen: &mut Chosen, left_out: &mut LeftOut, budget: Duration) {
     let mut spent = Duration::ZERO;
     let over = |scenario: &Scenario| {
-        let fits = spent + scenario.length() <= budget;
-        spent += if fits { scenario.length() } else { Duration::ZERO };
+        let fits = spent + scenario.length_in_round() <= budget;
+        spent += if fits { scenario.length_in_round() } else { Duration::ZERO };
         !fits
     };
-    drop_where(chosen, left_out, over, &format!("does not fit into the budget of {} s", budget.as_secs()));
+    drop_where(chosen, left_out, over, &format!("does not fit into the budget: {} s for the phases of each round", budget.as_secs()));
 }
 
 fn drop_where(chosen: &mut Chosen, left_out: &mut LeftOut, mut out: impl FnMut(&Scenario) -> bool, why: &str) {

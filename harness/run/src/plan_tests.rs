@@ -26,6 +26,7 @@ fn scenario(name: &str, when: When, seconds: u64) -> Scenario {
             source: Source::default(),
         }],
         random: None,
+        episodes: 1,
         expect_fault: Vec::new(),
         recover_within: None,
         forbid_logs: Vec::new(),
@@ -44,7 +45,7 @@ fn experiment() -> Experiment {
         telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
         loads: IndexMap::new(),
         steady_state: Vec::new(),
-        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired },
+        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1 },
         gate: Gate {
             tolerance: Percent(0.05),
             harmful: Percent(0.3),
@@ -112,4 +113,27 @@ fn the_seed_follows_the_commit_and_the_flag_goes_before_it() {
     assert_eq!(with("abc", None), with("abc", None));
     assert_ne!(with("abc", None), with("def", None));
     assert_eq!(with("abc", Some(7)), 7);
+}
+
+#[test]
+fn rounds_are_for_a_baseline_beside_the_candidate_and_a_budget_counts_all_of_them() {
+    let with = |baseline: bool, mode, budget: Option<u64>| {
+        let mut experiment = experiment();
+        experiment.baseline.rounds = 4;
+        experiment.scenarios.iter_mut().for_each(|scenario| scenario.episodes = 2);
+        let commit = CommitInfo { baseline: baseline.then(|| "b".to_owned()), ..CommitInfo::default() };
+        let choice = Choice { all: true, mode: Some(mode), budget: budget.map(Duration::from_secs), ..Choice::default() };
+        plan(&experiment, commit, &choice, RuntimeKind::Process, String::new()).unwrap()
+    };
+    let paired = with(true, BaselineMode::Paired, None);
+    assert_eq!((paired.rounds, paired.most_rounds, paired.scenarios.len()), (4, 4, 3));
+    assert!(paired.estimated_seconds > 4.0 * 2.0 * 60.0, "{}", paired.estimated_seconds);
+    for (baseline, mode) in [(false, BaselineMode::Paired), (true, BaselineMode::Recorded), (true, BaselineMode::None)] {
+        let alone = with(baseline, mode, Some(10_000));
+        assert_eq!((alone.rounds, alone.most_rounds, alone.estimated_seconds), (1, 1, 120.0), "{mode:?}");
+    }
+    let short = with(true, BaselineMode::Paired, Some(300));
+    assert_eq!(short.scenarios.iter().map(|planned| planned.scenario.name.as_str()).collect::<Vec<_>>(), ["always", "payment"]);
+    assert!(short.estimated_seconds <= 300.0 && short.left_out[0].1.contains("each round"), "{:?}", short.left_out);
+    assert_eq!(with(true, BaselineMode::Paired, Some(1_000)).most_rounds, 8);
 }

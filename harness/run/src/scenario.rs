@@ -43,6 +43,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) orders: &'a Orders,
     pub(crate) sides: &'a [Side],
     pub(crate) live: Arc<Live>,
+    pub(crate) play: Play,
 }
 
 /// How a hold ended.
@@ -57,9 +58,10 @@ impl Stage<'_> {
     /// Plays it. What was reached stands in the record, also where it ends with a stop.
     pub(crate) async fn play(&self, scenario: &Scenario) -> (ScenarioRun, Result<(), Stop>) {
         let mut record =
-            ScenarioRun { name: scenario.name.clone(), play: Play::default(), phases: Vec::new(), stopped: None, steady_broken: None };
+            ScenarioRun { name: scenario.name.clone(), play: self.play, phases: Vec::new(), stopped: None, steady_broken: None };
         self.live.clear();
-        self.say(Event::ScenarioStarted { scenario: scenario.name.clone(), seconds: scenario.length().as_secs_f64() });
+        let seconds = scenario.length().as_secs_f64();
+        self.say(Event::ScenarioStarted { scenario: scenario.name.clone(), play: self.play, seconds });
         let (phase, phases) = watch::channel(Phase::Warmup);
         let mut load = match self.start_load(scenario, phases) {
             Ok(load) => load,
@@ -68,9 +70,9 @@ impl Stage<'_> {
         let played = self.phases(scenario, &phase, &mut record).await;
         let reported = load.finish(self).await;
         if let Some(report) = reported {
-            self.say(Event::Generator { scenario: scenario.name.clone(), report });
+            self.say(Event::Generator { scenario: scenario.name.clone(), play: self.play, report });
         }
-        self.say(Event::ScenarioEnded { scenario: scenario.name.clone() });
+        self.say(Event::ScenarioEnded { scenario: scenario.name.clone(), play: self.play });
         (record, played)
     }
 
@@ -209,8 +211,8 @@ impl Stage<'_> {
             runtime: self.orders.plan.runtime,
             journal: &self.orders.journal,
             scenario: &scenario.name,
-            play: Play::default(),
-            seed: self.orders.plan.seed,
+            play: self.play,
+            seed: self.seed(),
         };
         let on = began + planned.fault.at.0;
         if sleep_until(on, early).await {
@@ -283,8 +285,8 @@ impl Stage<'_> {
             scenario: scenario.name.clone(),
             loads,
             lanes,
-            slots: Slots { slot, seed: self.orders.plan.seed },
-            seed: self.orders.plan.seed,
+            slots: Slots { slot, seed: self.seed() },
+            seed: self.seed(),
             phase,
         };
         drive.check().map_err(|error| Stop::Environment(format!("load: {error}")))?;
@@ -328,6 +330,11 @@ impl Stage<'_> {
                 }
             }
         }
+    }
+
+    /// Of this play: due times, order of slots, traces and what faults draw differ from play to play.
+    fn seed(&self) -> u64 {
+        self.play.seed(self.orders.plan.seed)
     }
 
     fn say(&self, event: Event) {

@@ -20,6 +20,10 @@ pub struct Ticket {
     number: u64,
 }
 
+/// A place in the journal: what is noted later can be taken back without what was noted before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
 /// Why the journal could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -144,8 +148,18 @@ impl Journal {
 
     /// What is intended and not settled, newest first.
     pub fn pending(&self) -> Vec<(u64, Undo)> {
+        self.pending_since(Mark(0))
+    }
+
+    /// The same, of what was noted after `mark`.
+    pub fn pending_since(&self, mark: Mark) -> Vec<(u64, Undo)> {
         let inner = held(&self.inner);
-        inner.pending.iter().rev().map(|(number, undo)| (*number, undo.clone())).collect()
+        inner.pending.range(mark.0 + 1..).rev().map(|(number, undo)| (*number, undo.clone())).collect()
+    }
+
+    /// Here. Ask when nobody is noting anything: what is being noted at this moment may come before or after.
+    pub fn mark(&self) -> Mark {
+        Mark(held(&self.inner).last)
     }
 
     /// Lines in the middle of the file that could not be read: undos may be lost in them, so say so.

@@ -12,6 +12,6 @@ mod record;
 mod unwind;
 
 pub use change::{ProcessGroup, Undo};
-pub use journal::{Journal, JournalError, Ticket};
+pub use journal::{Journal, JournalError, Mark, Ticket};
 pub use record::Unread;
-pub use unwind::{Revert, RevertError, Unwound, unwind};
+pub use unwind::{Revert, RevertError, Unwound, unwind, unwind_since};

@@ -1,7 +1,10 @@
 //! Taking everything back: the last act of a run, and all of a recovery. It knows the order; what is done to the world is the
 //! business of whoever implements [`Revert`].
 
-use crate::{change::Undo, journal::Journal};
+use crate::{
+    change::Undo,
+    journal::{Journal, Mark},
+};
 use futures_util::future::join_all;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -40,8 +43,18 @@ impl Unwound {
 /// Changes that do not depend on each other are taken back at once. Each one is tried twice and has `deadline` for each try; one that
 /// fails stops no other. There is no cancellation here on purpose: a caller who gives up leaves the rest to `recover`.
 pub async fn unwind(journal: &Journal, reverter: &dyn Revert, deadline: Duration) -> Unwound {
+    take_back(journal, journal.pending(), reverter, deadline).await
+}
+
+/// Takes back what was noted after `mark` and is pending, in the same way; what was noted before stays as it is. What cannot be taken back
+/// stays pending: a later [`unwind`] tries again.
+pub async fn unwind_since(journal: &Journal, mark: Mark, reverter: &dyn Revert, deadline: Duration) -> Unwound {
+    take_back(journal, journal.pending_since(mark), reverter, deadline).await
+}
+
+async fn take_back(journal: &Journal, pending: Vec<(u64, Undo)>, reverter: &dyn Revert, deadline: Duration) -> Unwound {
     let mut stages: BTreeMap<u8, Vec<(u64, Undo)>> = BTreeMap::new();
-    for (number, undo) in journal.pending() {
+    for (number, undo) in pending {
         stages.entry(undo.stage()).or_default().push((number, undo));
     }
     let mut unwound = Unwound::default();

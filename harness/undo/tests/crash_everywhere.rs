@@ -2,7 +2,7 @@
 //! whole every time. The world is a set of names; what kills a real harness is a future that is never polled again.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use shakedown_undo::{Journal, ProcessGroup, Revert, RevertError, Undo, unwind};
+use shakedown_undo::{Journal, ProcessGroup, Revert, RevertError, Undo, unwind, unwind_since};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -118,6 +118,36 @@ async fn live(world: &FakeWorld, path: &Path) {
     assert!(unwind(&journal, world, DEADLINE).await.is_clean());
 }
 
+/// A run of two rounds: what the first made is taken back before the second begins; the path that both stand on stays until the end.
+async fn live_in_rounds(world: &FakeWorld, path: &Path) {
+    let journal = Journal::create(path, RUN).unwrap();
+    let mut changes = changes();
+    make(world, &journal, changes.remove(0)).await;
+    for _ in 0..2 {
+        let mark = journal.mark();
+        for undo in &changes {
+            make(world, &journal, undo.clone()).await;
+        }
+        let unwound = unwind_since(&journal, mark, world, DEADLINE).await;
+        assert!(unwound.is_clean() && unwound.reverted == changes.len(), "{unwound:?}");
+        let stands = world.things.lock().unwrap().contains("path /tmp/r1");
+        assert!(stands && journal.pending().len() == 1, "what was there before the round is left alone");
+    }
+    assert!(unwind(&journal, world, DEADLINE).await.is_clean());
+}
+
+/// Named, noted, made.
+async fn make(world: &FakeWorld, journal: &Journal, undo: Undo) {
+    let made = thing(&undo);
+    journal.intend(undo).await.unwrap();
+    world.effect(|_| {}).await;
+    world
+        .effect(|things| {
+            things.insert(made);
+        })
+        .await;
+}
+
 /// Runs `life` until it ends (true) or the lights go out (false).
 async fn until_crash(world: &FakeWorld, life: impl Future<Output = ()>) -> bool {
     tokio::select! {
@@ -214,4 +244,50 @@ fn first_loseable_byte(bytes: &[u8], things: &BTreeSet<String>) -> usize {
         }
     }
     kept
+}
+
+#[tokio::test]
+async fn a_crash_in_any_round_or_between_two_is_recovered() {
+    let scratch = scratch();
+    let mut stops = 0;
+    for effects in 0.. {
+        let path = scratch.path().join(format!("{effects}.jsonl"));
+        let world = FakeWorld::new();
+        world.crash_after(effects);
+        let ended = until_crash(&world, live_in_rounds(&world, &path)).await;
+        recover_fully(&world, &path).await;
+        assert!(world.is_whole(), "stopped after {effects}");
+        if ended {
+            break;
+        }
+        stops += 1;
+    }
+    assert!(stops > 30, "two rounds have only {stops} effects");
+}
+
+#[tokio::test]
+async fn what_a_round_could_not_take_back_is_tried_again_at_the_end() {
+    struct Stubborn(FakeWorld);
+
+    #[async_trait::async_trait]
+    impl Revert for Stubborn {
+        async fn revert(&self, undo: &Undo) -> Result<(), RevertError> {
+            if matches!(undo, Undo::KillProcessGroup { .. }) {
+                return Err(RevertError("it does not die".to_owned()));
+            }
+            self.0.revert(undo).await
+        }
+    }
+
+    let scratch = scratch();
+    let journal = Journal::create(&scratch.path().join("j.jsonl"), RUN).unwrap();
+    let world = Stubborn(FakeWorld::new());
+    let mark = journal.mark();
+    for undo in changes() {
+        make(&world.0, &journal, undo).await;
+    }
+    let unwound = unwind_since(&journal, mark, &world, DEADLINE).await;
+    assert_eq!((unwound.reverted, unwound.left.len()), (4, 1));
+    assert_eq!(journal.pending_since(mark).len(), 1);
+    assert!(unwind(&journal, &world.0, DEADLINE).await.is_clean() && world.0.is_whole());
 }

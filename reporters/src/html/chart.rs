@@ -123,7 +123,7 @@ impl Panes {
 }
 
 fn time_axis(scenario: &ScenarioResult, series: &Series, origin: UnixNanos, bucket: f64) -> Axis {
-    let judged = scenario.phases.iter().filter(|phase| phase.name != Phase::Warmup);
+    let judged = scenario.shown_phases().filter(|phase| phase.name != Phase::Warmup);
     let starts = judged.clone().map(|phase| phase.start).chain(series.all().map(|point| point.at));
     let ends = judged.map(|phase| phase.end).chain(series.all().map(|point| point.at));
     let low = starts.min().map_or(0.0, |start| start.seconds_from(origin));

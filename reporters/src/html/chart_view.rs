@@ -198,7 +198,7 @@ fn description(load: &LoadExhibit) -> String {
 }
 
 fn bands(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos) -> Vec<BandView> {
-    let bands = scenario.phases.iter().map(|phase| {
+    let bands = scenario.shown_phases().map(|phase| {
         let from = panes.time.place(phase.start.seconds_from(origin));
         let to = panes.time.place(phase.end.seconds_from(origin));
         BandView {
@@ -215,7 +215,7 @@ fn bands(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos) -> Vec<Ban
 }
 
 fn lanes(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos) -> Vec<LaneView> {
-    let end = scenario.phases.last().map(|phase| phase.end);
+    let end = scenario.shown_phases().last().map(|phase| phase.end);
     let faults = digest::faults(scenario).into_iter().take(LANES).enumerate();
     faults
         .filter_map(|(index, fault)| {
@@ -272,7 +272,7 @@ fn limits(scenario: &ScenarioResult, load: &LoadExhibit) -> Vec<(Phase, f64, Str
 }
 
 fn limit_view(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos, phase: Phase, limit: f64, label: &str) -> Option<LimitView> {
-    let window = scenario.phases.iter().find(|window| window.name == phase)?;
+    let window = scenario.shown_phases().find(|window| window.name == phase)?;
     Some(LimitView {
         from: round(panes.time.place(window.start.seconds_from(origin))),
         to: round(panes.time.place(window.end.seconds_from(origin))),

@@ -133,7 +133,12 @@ impl ScenarioView {
             place: place(&scenario.source.file, scenario.source.line),
             tally: digest::tally(scenario),
             phases: phases(scenario),
-            faults: scenario.faults.iter().map(|fault| fault_view(fault, origin)).collect(),
+            faults: scenario
+                .faults
+                .iter()
+                .filter(|fault| scenario.is_shown(fault.round, fault.episode))
+                .map(|fault| fault_view(fault, origin))
+                .collect(),
             findings: digest::findings(scenario).into_iter().map(finding_view).collect(),
             culprits: scenario.culprits.iter().map(|culprit| culprit_view(culprit, &traces)).collect(),
             charts: scenario
@@ -166,14 +171,19 @@ impl DoseView {
 
 /// Time counts from the start of the fault.
 fn origin(scenario: &ScenarioResult, otherwise: UnixNanos) -> UnixNanos {
-    let fault = scenario.phases.iter().find(|phase| phase.name == Phase::Fault);
+    let fault = scenario.shown_phases().find(|phase| phase.name == Phase::Fault);
     fault.or(scenario.phases.first()).map_or(otherwise, |phase| phase.start)
 }
 
 fn phases(scenario: &ScenarioResult) -> String {
-    let phases =
-        scenario.phases.iter().map(|phase| format!("{} {}", phase.name.word(), words::seconds(phase.end.since(phase.start).as_secs_f64())));
-    phases.collect::<Vec<_>>().join(" → ")
+    let phases = scenario
+        .shown_phases()
+        .map(|phase| format!("{} {}", phase.name.word(), words::seconds(phase.end.since(phase.start).as_secs_f64())));
+    let phases = phases.collect::<Vec<_>>().join(" → ");
+    match words::shown_play(scenario) {
+        Some(play) => format!("{phases} (time axis, faults, traces and logs are of {play})"),
+        None => phases,
+    }
 }
 
 fn place(file: &str, line: u32) -> Option<String> {

@@ -1,9 +1,11 @@
 //! One file a command.
 
 pub(crate) mod baseline;
+pub(crate) mod calibrate;
 pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod judge;
+mod look;
 pub(crate) mod plan;
 pub(crate) mod recover;
 mod recover_all;

@@ -6,8 +6,14 @@ use crate::{
     failure::Failure,
     terminal::Terminal,
 };
-use shakedown_model::{experiment::BaselineMode, plan::Plan};
+use shakedown_model::{
+    experiment::{BaselineMode, Scenario},
+    plan::Plan,
+};
 use std::fmt::Write as _;
+
+/// Pair-blocks with which a comparison can fail at all, where some are made.
+const BLOCKS: f64 = 12.0;
 
 pub(crate) async fn run(global: &Global, selection: &Selection, terminal: &Terminal) -> Result<u8, Failure> {
     let loaded = context::load(&global.config, terminal)?;
@@ -38,7 +44,12 @@ pub(crate) fn text(plan: &Plan) -> String {
     line(format_args!("baseline   {baseline} ({})", plan.commit.baseline_source));
     line(format_args!("compared   {}", comparison(plan)));
     line(format_args!("seed       {}", plan.seed));
-    line(format_args!("time       about {:.0} s, and builds and starts", plan.estimated_seconds));
+    line(format_args!("time       {}, and builds", extent(plan)));
+    if plan.slot_seconds.is_some() && plan.rounds == 1 {
+        line(format_args!(
+            "           ! one round: the luck of one instance of each is not told from the change; `baseline: {{rounds: 4}}`"
+        ));
+    }
     for planned in &plan.scenarios {
         let scenario = &planned.scenario;
         line(format_args!("\n{}  {:.0} s  {}", scenario.name, planned.seconds, planned.why));
@@ -49,11 +60,11 @@ pub(crate) fn text(plan: &Plan) -> String {
             scenario.fault_length().as_secs_f64(),
             scenario.phases.recovery
         ));
-        if let Some(slot) = plan.slot_seconds.filter(|slot| scenario.fault_length().as_secs_f64() < slot * 24.0) {
-            line(format_args!(
-                "  ! the fault phase holds fewer than 12 pairs of {slot} s slots: the comparison with the baseline may prove nothing; make it {} s",
-                slot * 24.0
-            ));
+        if scenario.episodes > 1 {
+            line(format_args!("  {} episodes in each round", scenario.episodes));
+        }
+        if let Some(warning) = too_short(plan, scenario) {
+            line(format_args!("  ! {warning}"));
         }
         for (fault, mechanism) in scenario.faults.iter().zip(&planned.mechanisms) {
             line(format_args!("  at {} for {}: {} on {} ({mechanism})", fault.at, fault.lasts, fault.action.kind(), fault.on));
@@ -66,6 +77,34 @@ pub(crate) fn text(plan: &Plan) -> String {
         line(format_args!("\n{name}  left out: {why}"));
     }
     text
+}
+
+/// How much is played, and how long that takes: `4 rounds with fresh instances, up to 6 within the budget; about 5 min`.
+pub(crate) fn extent(plan: &Plan) -> String {
+    let rounds = match (plan.rounds, plan.slot_seconds) {
+        (_, None) => String::new(),
+        (1, Some(_)) => "1 round".to_owned(),
+        (rounds, Some(_)) => format!("{rounds} rounds with fresh instances"),
+    };
+    let more = if plan.most_rounds > plan.rounds { format!(", up to {} within the budget", plan.most_rounds) } else { String::new() };
+    let separator = if rounds.is_empty() { "" } else { "; " };
+    format!("{rounds}{more}{separator}about {}", time(plan.estimated_seconds))
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
+}
+
+/// Too few pair-blocks over all plays to prove anything.
+fn too_short(plan: &Plan, scenario: &Scenario) -> Option<String> {
+    let block = plan.slot_seconds? * 2.0;
+    let plays = f64::from(plan.rounds * scenario.episodes);
+    let length = scenario.fault_length().as_secs_f64();
+    let blocks = (length / block).floor() * plays;
+    (blocks < BLOCKS).then(|| {
+        let enough = (BLOCKS / plays).ceil() * block;
+        format!("the fault phases hold {blocks} pairs of slots, fewer than {BLOCKS}: the comparison with the baseline may prove nothing; make them {enough} s or play more rounds")
+    })
 }
 
 fn commit(id: Option<&str>, subject: Option<&str>) -> String {

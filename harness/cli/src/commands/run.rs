@@ -1,6 +1,6 @@
 //! `shakedown run`: plan, run, judge, report; the gate.
 
-use super::{judge, plan};
+use super::{judge, look::looker, plan};
 use crate::{
     args::{Format, Global, RunOptions},
     console::Console,
@@ -30,6 +30,33 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Terminal) -> Result<u8, Failure> {
+    let Gated { path, result, outcome } = Box::pin(gate(global, options, Against::Baseline, terminal)).await?;
+    outputs::write_copies(&options.files, &result)?;
+    judge::print(&result, &path, terminal)?;
+    annotate(&result, terminal);
+    tell_left(&outcome, global, terminal);
+    Ok(result.exit_code)
+}
+
+/// What the candidate is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Against {
+    /// What flags and config say.
+    Baseline,
+    /// Another copy of itself.
+    Itself,
+}
+
+/// A gate that was run and judged.
+pub(crate) struct Gated {
+    /// The run directory.
+    pub(crate) path: PathBuf,
+    pub(crate) result: RunResult,
+    pub(crate) outcome: Outcome,
+}
+
+/// Plans, runs and judges; prints progress only.
+pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against, terminal: &Terminal) -> Result<Gated, Failure> {
     let mut loaded = context::load(&global.config, terminal)?;
     if let Some(mode) = options.mode {
         loaded.experiment.gate.mode = mode;
@@ -39,7 +66,10 @@ pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Termin
     loaded.experiment.baseline.mode = mode;
     let mut commits = context::commits(&loaded, &options.selection, mode)?;
     let home = context::home(&loaded.experiment.root);
-    let trees = trees(&loaded, &mut commits, options, &home, terminal)?;
+    let trees = match against {
+        Against::Baseline => trees(&loaded, &mut commits, options, &home, terminal)?,
+        Against::Itself => twice(&loaded, &mut commits),
+    };
     let plan = context::plan(&loaded, &options.selection, &commits, &*runtime, why)?;
     let machine = fingerprint(runtime.engine());
     let recorded = recorded(&plan, &commits, &home, &machine.class())?;
@@ -54,15 +84,15 @@ pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Termin
     let (outcome, variants) = conducted(orders, recorded, terminal).await?;
     let result = judge::judged(variants.and_then(|variants| variants.into_evidence(&path)))?;
     outputs::write_all(&path, &result)?;
-    outputs::write_copies(&options.files, &result)?;
-    judge::print(&result, &path, terminal)?;
-    annotate(&result, terminal);
+    Ok(Gated { path, result, outcome })
+}
+
+pub(crate) fn tell_left(outcome: &Outcome, global: &Global, terminal: &Terminal) {
     if !outcome.left.is_empty() {
         let named: Vec<&str> = outcome.left.iter().take(LEFT_NAMED).map(String::as_str).collect();
         let message = format!("{} things are left behind or not as they were:\n  {}", outcome.left.len(), named.join("\n  "));
         terminal.error(&message, Some(&recover_line(global)));
     }
-    Ok(result.exit_code)
 }
 
 /// More are in `result.json`.
@@ -113,6 +143,16 @@ fn trees(loaded: &Loaded, commits: &mut Commits, options: &RunOptions, home: &Pa
             Ok(Trees { candidate, baseline: None })
         }
     }
+}
+
+/// The working tree, and the working tree once more.
+fn twice(loaded: &Loaded, commits: &mut Commits) -> Trees {
+    let info = &mut commits.info;
+    let id = info.candidate.clone().unwrap_or_else(|| "the same tree".to_owned());
+    (info.baseline, info.baseline_subject) = (Some(id), info.candidate_subject.clone());
+    "the candidate itself".clone_into(&mut info.baseline_source);
+    let candidate = tree_of(loaded, loaded.experiment.root.clone());
+    Trees { baseline: Some(candidate.clone()), candidate }
 }
 
 /// A commit's files with the services as that commit describes them.
@@ -182,7 +222,7 @@ fn introduce(plan: &Plan, engine: &str, directory: &Path, terminal: &Terminal) {
     terminal.note(&format!("candidate {}{dirty}, baseline {baseline}", short(&plan.commit.candidate)));
     let names: Vec<&str> = plan.scenarios.iter().map(|planned| planned.scenario.name.as_str()).collect();
     let said = if names.is_empty() { "nothing to run".to_owned() } else { names.join(", ") };
-    terminal.note(&format!("{said}; about {:.0} s; into {}", plan.estimated_seconds, directory.display()));
+    terminal.note(&format!("{said}; {}; into {}", plan::extent(plan), directory.display()));
 }
 
 fn prepare_directory(directory: &RunDirectory, loaded: &Loaded, plan: &Plan) -> Result<(), Failure> {
@@ -207,6 +247,7 @@ fn orders(
     let journal = Journal::create(&directory.journal_path(), &run).map_err(Failure::environment)?;
     let log = directory.events().map_err(io(directory.path()))?;
     let (sender, receiver) = mpsc::unbounded_channel();
+    let looker = looker(directory.path().to_owned());
     let orders = Orders {
         experiment: loaded.experiment,
         plan,
@@ -222,6 +263,7 @@ fn orders(
         announcer: Announcer::new(log, sender),
         interrupt: Interrupt::default(),
         recorded: CancellationToken::new(),
+        looker,
     };
     Ok((orders, receiver))
 }

@@ -210,12 +210,15 @@ fn faults(events: &[TimedEvent], which: Variant) -> Vec<FaultRecord> {
     faults
 }
 
+/// By scenario, all of its plays together.
 fn generator(events: &[TimedEvent]) -> IndexMap<String, GeneratorReport> {
-    let reports = events.iter().filter_map(|timed| match &timed.event {
-        Event::Generator { scenario, report } => Some((scenario.clone(), report.clone())),
-        _ => None,
-    });
-    reports.collect()
+    let mut reports: IndexMap<String, GeneratorReport> = IndexMap::new();
+    for TimedEvent { event, .. } in events {
+        if let Event::Generator { scenario, report, .. } = event {
+            reports.entry(scenario.clone()).or_default().add(report);
+        }
+    }
+    reports
 }
 
 /// `None` where there is no such file.

@@ -3,6 +3,7 @@
 use super::Check;
 use crate::{
     finding::Place,
+    plays::{Plays, Telling},
     text,
     view::{Arm, View},
 };
@@ -19,32 +20,34 @@ impl Check for Crash {
         "crash"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        let Some(whole) = view.candidate.whole() else { return Vec::new() };
-        let baseline =
-            view.baseline.as_ref().and_then(Arm::whole).map_or_else(IndexMap::new, |whole| deaths(view, Variant::Baseline, whole));
-        deaths(view, Variant::Candidate, whole)
-            .into_iter()
-            .map(|(service, (times, what))| {
-                let place = Place::new(view.scenario, None, service, self.name());
-                let also = baseline
-                    .get(service)
-                    .map_or_else(String::new, |(_, what)| format!("; the baseline's did too: {}", text::clean(what, 200)));
-                let again = if times > 1 { format!(" (and {} more)", text::count(times - 1, "time")) } else { String::new() };
-                let reason =
-                    format!("{} {}{again}, and no fault was aimed at its life{also}", text::clean(service, 100), text::clean(what, 200));
-                let baseline = view.baseline.as_ref().map(|_| baseline.get(service).map_or(0.0, |(times, _)| *times as f64));
-                Finding {
-                    observed: Some(times as f64),
-                    limit: Some(0.0),
-                    baseline,
-                    unit: "count".to_owned(),
-                    samples: times,
-                    ..place.finding(Verdict::Fail, reason)
-                }
-            })
-            .collect()
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Largest, judge_play)
     }
+}
+
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    let Some(whole) = view.candidate.whole() else { return Vec::new() };
+    let baseline = view.baseline.as_ref().and_then(Arm::whole).map_or_else(IndexMap::new, |whole| deaths(view, Variant::Baseline, whole));
+    deaths(view, Variant::Candidate, whole)
+        .into_iter()
+        .map(|(service, (times, what))| {
+            let place = Place::new(view.scenario, None, service, "crash");
+            let also =
+                baseline.get(service).map_or_else(String::new, |(_, what)| format!("; the baseline's did too: {}", text::clean(what, 200)));
+            let again = if times > 1 { format!(" (and {} more)", text::count(times - 1, "time")) } else { String::new() };
+            let reason =
+                format!("{} {}{again}, and no fault was aimed at its life{also}", text::clean(service, 100), text::clean(what, 200));
+            let baseline = view.baseline.as_ref().map(|_| baseline.get(service).map_or(0.0, |(times, _)| *times as f64));
+            Finding {
+                observed: Some(times as f64),
+                limit: Some(0.0),
+                baseline,
+                unit: "count".to_owned(),
+                samples: times,
+                ..place.finding(Verdict::Fail, reason)
+            }
+        })
+        .collect()
 }
 
 /// Unaimed deaths of a variant in a window, by service: how often, and the first in the engine's words.

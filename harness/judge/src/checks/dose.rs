@@ -3,6 +3,7 @@
 use super::Check;
 use crate::{
     finding::Place,
+    plays::{Plays, Telling},
     text,
     view::{Arm, View, target_id},
 };
@@ -39,12 +40,16 @@ impl Check for DoseCheck {
         "dose"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        if view.candidate.phase(Phase::Fault).is_none() {
-            return Vec::new();
-        }
-        view.scenario.faults.iter().enumerate().map(|(index, fault)| judge_fault(view, index, fault)).collect()
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Smallest, judge_play)
     }
+}
+
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    if view.candidate.phase(Phase::Fault).is_none() {
+        return Vec::new();
+    }
+    view.scenario.faults.iter().enumerate().map(|(index, fault)| judge_fault(view, index, fault)).collect()
 }
 
 fn judge_fault(view: &View<'_>, index: usize, fault: &Fault) -> Finding {

@@ -1,7 +1,12 @@
 //! Whether the scenario got far enough to say anything at all.
 
 use super::Check;
-use crate::{finding::Place, text, view::View};
+use crate::{
+    finding::Place,
+    plays::{Plays, Telling},
+    text,
+    view::View,
+};
 use shakedown_model::{event::Phase, result::Finding};
 
 pub(crate) struct Environment;
@@ -11,10 +16,14 @@ impl Check for Environment {
         "environment"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        let place = Place::new(view.scenario, None, "scenario", self.name());
-        shortcomings(view).into_iter().map(|reason| place.inconclusive(reason)).collect()
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Largest, judge_play)
     }
+}
+
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    let place = Place::new(view.scenario, None, "scenario", "environment");
+    shortcomings(view).into_iter().map(|reason| place.inconclusive(reason)).collect()
 }
 
 /// Each of them is a reason why the scenario cannot pass.

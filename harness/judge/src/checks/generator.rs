@@ -1,7 +1,12 @@
 //! Whether the load generator kept its own schedule. Where it did not, latency from due times measures us, not the services.
 
 use super::Check;
-use crate::{finding::Place, text, view::View};
+use crate::{
+    finding::Place,
+    plays::{Plays, Telling},
+    text,
+    view::View,
+};
 use shakedown_model::{
     event::GeneratorReport,
     evidence::Evidence,
@@ -26,39 +31,48 @@ impl Check for Generator {
         "generator"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        if view.run.is_none() {
-            return Vec::new();
-        }
-        let place = Place::new(view.scenario, None, "load", self.name());
-        let report = view.evidence.generator.get(&view.scenario.name);
-        let figures = |finding: Finding| Finding {
-            observed: report.map(|report| report.late_p99_ms / 1e3),
-            limit: Some(late_limit_ms(view.evidence, view.scenario) / 1e3),
-            unit: "s".to_owned(),
-            samples: report.map_or(0, |report| report.due),
-            ..finding
-        };
-        match (&view.load_distrust, report) {
-            (Some(why), _) => vec![figures(place.inconclusive(why.clone()))],
-            (None, Some(report)) => {
-                let late = text::seconds(report.late_p99_ms / 1e3);
-                vec![figures(place.finding(
-                    Verdict::Pass,
-                    format!("all {} were sent on time (P99 of sent − due: {late})", text::count(report.due, "request")),
-                ))]
-            }
-            (None, None) => Vec::new(),
-        }
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Largest, judge_play)
     }
 }
 
-/// Why nothing that rests on the load of this scenario can be trusted; `None`: it can.
-pub(crate) fn distrust(evidence: &Evidence, scenario: &Scenario) -> Option<String> {
-    let Some(report) = evidence.generator.get(&scenario.name) else {
-        return Some("the load generator left no report of its own health".to_owned());
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    if view.run.is_none() {
+        return Vec::new();
+    }
+    let place = Place::new(view.scenario, None, "load", "generator");
+    let report = view.generator;
+    let figures = |finding: Finding| Finding {
+        observed: report.map(|report| report.late_p99_ms / 1e3),
+        limit: Some(late_limit_ms(view.evidence, view.scenario) / 1e3),
+        unit: "s".to_owned(),
+        samples: report.map_or(0, |report| report.due),
+        ..finding
     };
-    complaint(report, late_limit_ms(evidence, scenario))
+    match (shortcoming(view), report) {
+        (Some(why), _) => vec![figures(place.inconclusive(why))],
+        (None, Some(report)) => {
+            let late = text::seconds(report.late_p99_ms / 1e3);
+            vec![figures(place.finding(
+                Verdict::Pass,
+                format!("all {} were sent on time (P99 of sent − due: {late})", text::count(report.due, "request")),
+            ))]
+        }
+        (None, None) => Vec::new(),
+    }
+}
+
+/// What is wrong with the load generator in one of the plays; `None`: nothing.
+pub(crate) fn distrust(plays: &Plays<'_>) -> Option<String> {
+    plays.first(shortcoming)
+}
+
+/// The same of this play.
+fn shortcoming(view: &View<'_>) -> Option<String> {
+    match view.generator {
+        Some(report) => complaint(report, late_limit_ms(view.evidence, view.scenario)),
+        None => Some("the load generator left no report of its own health".to_owned()),
+    }
 }
 
 fn complaint(report: &GeneratorReport, limit_ms: f64) -> Option<String> {

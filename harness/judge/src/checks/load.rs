@@ -3,9 +3,10 @@
 use super::Check;
 use crate::{
     finding::{Place, held},
+    plays::Plays,
     stats::{binomial, quantile},
     text,
-    view::View,
+    view::{Arm, charged},
 };
 use shakedown_model::{
     event::Phase,
@@ -32,14 +33,14 @@ impl Check for LoadCheck {
         true
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        if view.candidate.phase(Phase::Fault).is_none() {
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        if plays.candidates().all(|arm| arm.phase(Phase::Fault).is_none()) {
             return Vec::new();
         }
         let mut findings = Vec::new();
-        for expectation in &view.scenario.expect_fault {
+        for expectation in &plays.scenario.expect_fault {
             if let Expected::Load { load, success, latency } = &expectation.check {
-                let sample = Sample::of(view, load, &expectation.source);
+                let sample = Sample::of(plays, load, &expectation.source);
                 findings.extend(success.map(|limit| sample.success(limit)));
                 findings.extend(latency.iter().map(|(quantile, limit)| sample.latency(*quantile, *limit)));
             }
@@ -48,9 +49,9 @@ impl Check for LoadCheck {
     }
 }
 
-/// The requests of one load while the faults were on.
+/// The requests of one load while the faults were on, of all plays.
 struct Sample<'a> {
-    view: &'a View<'a>,
+    plays: &'a Plays<'a>,
     load: &'a str,
     source: &'a Source,
     requests: Option<Vec<&'a Request>>,
@@ -58,14 +59,18 @@ struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    fn of(view: &'a View<'a>, load: &'a str, source: &'a Source) -> Sample<'a> {
-        let requests = view.candidate.disturbed().map(|window| view.candidate.due_in(load, window));
-        let baseline = view.baseline.as_ref().and_then(|arm| Some(arm.due_in(load, arm.disturbed()?))).unwrap_or_default();
-        Sample { view, load, source, requests, baseline }
+    fn of(plays: &'a Plays<'a>, load: &'a str, source: &'a Source) -> Sample<'a> {
+        let requests = disturbed(plays.candidates(), load);
+        let baseline = disturbed(plays.baselines(), load).unwrap_or_default();
+        Sample { plays, load, source, requests, baseline }
+    }
+
+    fn charged(&self, request: &Request) -> f64 {
+        charged(request, self.plays.load(&request.load))
     }
 
     fn place(&self, check: &str) -> Place {
-        Place::new(self.view.scenario, Some(Phase::Fault), self.load, check).at(self.source)
+        Place::new(self.plays.scenario, Some(Phase::Fault), self.load, check).at(self.source)
     }
 
     fn success(&self, limit: ShareLimit) -> Finding {
@@ -97,11 +102,11 @@ impl<'a> Sample<'a> {
         let Some(requests) = &self.requests else { return untested(&place) };
         let count = requests.len() as u64;
         let charged = |requests: &[&Request]| {
-            let sorted = quantile::sorted(requests.iter().map(|request| self.view.charged(request)).collect());
+            let sorted = quantile::sorted(requests.iter().map(|request| self.charged(request)).collect());
             quantile::of_sorted(&sorted, asked.fraction())
         };
         let (observed, baseline) = (charged(requests), charged(&self.baseline));
-        let over = requests.iter().filter(|request| !limit.holds(self.view.charged(request))).count() as u64;
+        let over = requests.iter().filter(|request| !limit.holds(self.charged(request))).count() as u64;
         let asked_for_at_most = matches!(limit.relation, Relation::AtMost | Relation::Below);
         let proven = asked_for_at_most && count > 0 && binomial::exceeds(over, count, 1.0 - asked.fraction(), CHANCE);
         let needed = quantile::needed(asked.fraction());
@@ -116,6 +121,17 @@ impl<'a> Sample<'a> {
         let reason = format!("{seen}{charge}; asked for {limit}{}", shortage(verdict, needed));
         Finding { observed, limit: Some(limit.value()), baseline, unit: "s".to_owned(), samples: count, ..place.finding(verdict, reason) }
     }
+}
+
+/// Requests of a load while faults were on; `None`: none was on in any play.
+fn disturbed<'a>(arms: impl Iterator<Item = &'a Arm<'a>>, load: &str) -> Option<Vec<&'a Request>> {
+    let mut requests: Option<Vec<&Request>> = None;
+    for arm in arms {
+        if let Some(window) = arm.disturbed() {
+            requests.get_or_insert_default().extend(arm.due_in(load, window));
+        }
+    }
+    requests
 }
 
 fn untested(place: &Place) -> Finding {

@@ -1,7 +1,12 @@
 //! Lines that the candidate must not write from the first fault to the end of recovery.
 
 use super::{Check, sources};
-use crate::{finding::Place, text, view::View};
+use crate::{
+    finding::Place,
+    plays::{Plays, Telling},
+    text,
+    view::View,
+};
 use regex::{Regex, RegexBuilder};
 use shakedown_model::{
     evidence::LogRecord,
@@ -23,11 +28,15 @@ impl Check for Logs {
         "logs"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        let Some(window) = watched(view) else { return Vec::new() };
-        let patterns = view.scenario.forbid_logs.iter();
-        patterns.map(|(pattern, source)| judge_pattern(view, window, pattern, source)).collect()
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Largest, judge_play)
     }
+}
+
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    let Some(window) = watched(view) else { return Vec::new() };
+    let patterns = view.scenario.forbid_logs.iter();
+    patterns.map(|(pattern, source)| judge_pattern(view, window, pattern, source)).collect()
 }
 
 /// From the first fault (or, where none took hold, the fault phase) to the end of the scenario.
@@ -40,13 +49,12 @@ fn watched(view: &View<'_>) -> Option<Window> {
 fn judge_pattern(view: &View<'_>, window: Window, pattern: &str, source: &Source) -> Finding {
     let shown = text::clean(pattern, 80);
     let place = Place::new(view.scenario, None, &shown, "logs").at(source);
-    let logs = &view.candidate.evidence.logs;
     let Some(regex) = compile(pattern) else {
         return place.inconclusive(format!("the pattern {shown:?} is no regular expression that can be searched for"));
     };
-    let lines: Vec<&LogRecord> = logs.iter().filter(|line| window.contains(line.at)).collect();
+    let lines = view.candidate.logs(window);
     let offending: Vec<&&LogRecord> = lines.iter().filter(|line| regex.is_match(&line.body)).collect();
-    let failure = sources::failed(view, sources::Kind::Logs);
+    let failure = sources::failed(view.evidence, view.end(), sources::Kind::Logs);
     let finding = match (offending.first(), failure) {
         (Some(first), _) => {
             let times = text::count(offending.len() as u64, "line");
@@ -57,7 +65,7 @@ fn judge_pattern(view: &View<'_>, window: Window, pattern: &str, source: &Source
             );
             place.finding(Verdict::Fail, reason)
         }
-        (None, _) if logs.is_empty() => {
+        (None, _) if view.evidence.candidate.logs.is_empty() => {
             place.inconclusive("no service wrote a single log line in the whole run, so silence proves nothing")
         }
         (None, Some(failure)) => place.inconclusive(format!("lines may be missing: {failure}")),

@@ -1,4 +1,4 @@
-//! One check, one file. A check reads the evidence of one scenario and says what it found; it never decides the run.
+//! One check, one file. A check reads the evidence of one scenario, all its plays, and says what it found; it never decides the run.
 //!
 //! A check that crashes is inconclusive: a bug of ours is no proof of anything.
 
@@ -18,7 +18,7 @@ mod steady;
 pub(crate) use generator::distrust;
 pub(crate) use logs::offending;
 
-use crate::{finding::Place, view::View};
+use crate::{finding::Place, plays::Plays};
 use shakedown_model::{result::Finding, verdict::Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,8 +30,8 @@ pub(crate) trait Check {
     fn rests_on_load(&self) -> bool {
         false
     }
-    /// What it found.
-    fn judge(&self, view: &View<'_>) -> Vec<Finding>;
+    /// What it found, in all plays together.
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding>;
 }
 
 /// The checks that come before the comparisons with the baseline, in the order of the report.
@@ -53,27 +53,27 @@ pub(crate) fn after_comparison() -> Vec<Box<dyn Check>> {
 }
 
 /// Runs checks one by one; one that crashes becomes an inconclusive finding.
-pub(crate) fn run_all(checks: &[Box<dyn Check>], view: &View<'_>) -> Vec<Finding> {
-    checks.iter().flat_map(|check| run(check.as_ref(), view)).collect()
+pub(crate) fn run_all(checks: &[Box<dyn Check>], plays: &Plays<'_>) -> Vec<Finding> {
+    checks.iter().flat_map(|check| run(check.as_ref(), plays)).collect()
 }
 
-fn run(check: &dyn Check, view: &View<'_>) -> Vec<Finding> {
-    let judged = guarded(|| check.judge(view));
+fn run(check: &dyn Check, plays: &Plays<'_>) -> Vec<Finding> {
+    let judged = guarded(|| check.judge(plays));
     let mut findings = judged.unwrap_or_else(|crash| {
-        let place = Place::new(view.scenario, None, "shakedown", check.name());
+        let place = Place::new(plays.scenario, None, "shakedown", check.name());
         vec![place.inconclusive(format!("the check {} crashed ({crash}), which is a bug in shakedown: please report it", check.name()))]
     });
     if check.rests_on_load() {
         for finding in &mut findings {
-            distrust_load(finding, view);
+            distrust_load(finding, plays);
         }
     }
     findings
 }
 
 /// A verdict that rests on a load that was not what it should have been is none.
-pub(crate) fn distrust_load(finding: &mut Finding, view: &View<'_>) {
-    if let (Some(why), Verdict::Pass | Verdict::Fail) = (&view.load_distrust, finding.verdict) {
+pub(crate) fn distrust_load(finding: &mut Finding, plays: &Plays<'_>) {
+    if let (Some(why), Verdict::Pass | Verdict::Fail) = (&plays.load_distrust, finding.verdict) {
         finding.reason = format!("cannot be trusted, because {why}; seen: {}", finding.reason);
         finding.verdict = Verdict::Inconclusive;
     }
@@ -90,7 +90,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{common, trace};
+    use crate::{common, index::Index};
 
     struct Crashing;
 
@@ -99,8 +99,8 @@ mod tests {
             "crashing"
         }
 
-        fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-            assert!(view.candidate.requests.is_empty(), "requests were found");
+        fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+            assert!(plays.views[0].candidate.requests.is_empty(), "requests were found");
             Vec::new()
         }
     }
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn a_check_that_crashes_is_inconclusive_and_the_others_are_heard() {
         let evidence = common::evidence(&[common::Story::slow_payment("slow-payment")]);
-        let (ours, theirs) = (trace::index(&evidence.candidate.spans), trace::TraceIndex::new());
-        let view = crate::view(&evidence, &evidence.experiment.scenarios[0], &ours, &theirs);
+        let (ours, theirs) = (Index::of(&evidence.candidate), Index::default());
+        let plays = Plays::of(&evidence, &evidence.experiment.scenarios[0], &ours, &theirs);
         let checks: Vec<Box<dyn Check>> = vec![Box::new(Crashing), Box::new(dose::DoseCheck)];
-        let findings = run_all(&checks, &view);
+        let findings = run_all(&checks, &plays);
         assert_eq!(findings.iter().map(|finding| finding.verdict).collect::<Vec<_>>(), [Verdict::Inconclusive, Verdict::Pass]);
         assert!(findings[0].reason.contains("requests were found"), "{}", findings[0].reason);
     }

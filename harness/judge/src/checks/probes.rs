@@ -3,6 +3,7 @@
 use super::{Check, sources};
 use crate::{
     finding::{Place, held},
+    plays::{Plays, Telling},
     text,
     view::View,
 };
@@ -25,13 +26,17 @@ impl Check for Probes {
         "probe"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        if view.candidate.phase(Phase::Fault).is_none() {
-            return Vec::new();
-        }
-        let expectations = view.scenario.expect_fault.iter().enumerate();
-        expectations.filter_map(|(index, expectation)| judge_probe(view, index, expectation)).collect()
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Largest, judge_play)
     }
+}
+
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    if view.candidate.phase(Phase::Fault).is_none() {
+        return Vec::new();
+    }
+    let expectations = view.scenario.expect_fault.iter().enumerate();
+    expectations.filter_map(|(index, expectation)| judge_probe(view, index, expectation)).collect()
 }
 
 fn judge_probe(view: &View<'_>, index: usize, expectation: &Expectation) -> Option<Finding> {
@@ -63,7 +68,7 @@ struct Answers {
 impl Answers {
     fn of(view: &View<'_>, name: &str, index: usize) -> Answers {
         let window = view.candidate.disturbed();
-        let points = view.candidate.evidence.metrics.iter().filter(|point| {
+        let points = view.evidence.candidate.metrics.iter().filter(|point| {
             *point.name == *name && window.is_some_and(|window| window.contains(point.at)) && belongs(point, index, &view.scenario.name)
         });
         let mut answers = Answers { values: Vec::new(), unanswered: 0 };
@@ -79,7 +84,7 @@ impl Answers {
         let shown = wrong.first().or(self.values.first()).copied();
         let finding = match (wrong.first(), shown) {
             (None, None) => {
-                let why = sources::failed(view, sources::Kind::Probes)
+                let why = sources::failed(view.evidence, view.end(), sources::Kind::Probes)
                     .unwrap_or_else(|| "nothing was recorded while the fault was on".to_owned());
                 place.inconclusive(format!("{what} has no answer to judge: {why}"))
             }

@@ -6,6 +6,7 @@
 use super::Check;
 use crate::{
     finding::{Place, held},
+    plays::{Plays, Telling},
     stats::binomial,
     text,
     view::{Arm, View, charged},
@@ -41,28 +42,32 @@ impl Check for Recovery {
         true
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        let Some((within, source)) = &view.scenario.recover_within else { return Vec::new() };
-        if view.candidate.phase(Phase::Fault).is_none() {
-            return Vec::new();
-        }
-        let loads = view.steady_loads();
-        if loads.is_empty() {
-            let place = Place::new(view.scenario, Some(Phase::Recovery), "load", self.name()).at(source);
-            return vec![
-                place.inconclusive("steady_state bounds no load, so there is nothing to come back to; add `{load: …, success: …}` to it"),
-            ];
-        }
-        let judged = loads.into_iter().filter_map(|expected| match expected {
-            Expected::Load { load, success, latency } => {
-                let place = Place::new(view.scenario, Some(Phase::Recovery), load, self.name()).at(source);
-                let bounds = Bounds { success: *success, latency, load: view.load(load) };
-                Some(judge_load(view, &place, load, &bounds, within.0.as_secs_f64()))
-            }
-            _ => None,
-        });
-        judged.collect()
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        plays.merged(Telling::Largest, judge_play)
     }
+}
+
+fn judge_play(view: &View<'_>) -> Vec<Finding> {
+    let Some((within, source)) = &view.scenario.recover_within else { return Vec::new() };
+    if view.candidate.phase(Phase::Fault).is_none() {
+        return Vec::new();
+    }
+    let loads = view.steady_loads();
+    if loads.is_empty() {
+        let place = Place::new(view.scenario, Some(Phase::Recovery), "load", "recovery").at(source);
+        return vec![
+            place.inconclusive("steady_state bounds no load, so there is nothing to come back to; add `{load: …, success: …}` to it"),
+        ];
+    }
+    let judged = loads.into_iter().filter_map(|expected| match expected {
+        Expected::Load { load, success, latency } => {
+            let place = Place::new(view.scenario, Some(Phase::Recovery), load, "recovery").at(source);
+            let bounds = Bounds { success: *success, latency, load: view.load(load) };
+            Some(judge_load(view, &place, load, &bounds, within.0.as_secs_f64()))
+        }
+        _ => None,
+    });
+    judged.collect()
 }
 
 fn judge_load(view: &View<'_>, place: &Place, load: &str, bounds: &Bounds<'_>, within: f64) -> Finding {
@@ -157,7 +162,7 @@ pub(crate) fn recovery(arm: &Arm<'_>, load: &str, bounds: &Bounds<'_>) -> Outcom
         return Outcome::Thin(requests.len() as u64);
     }
     let samples = requests.len() as u64;
-    match first_sound(&requests, bounds) {
+    match first_sound(requests, bounds) {
         // From the very first request on: it was never away.
         Some(0) => Outcome::Recovered { after: 0.0, samples },
         Some(first) => Outcome::Recovered { after: requests[first].due.since(calm).as_secs_f64(), samples },

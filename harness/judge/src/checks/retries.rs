@@ -3,9 +3,10 @@
 use super::{Check, sources};
 use crate::{
     finding::{Place, held},
+    plays::Plays,
     text,
     trace::{TraceIndex, Tree},
-    view::{Arm, View},
+    view::Arm,
 };
 use indexmap::{IndexMap, IndexSet};
 use shakedown_model::{
@@ -14,7 +15,7 @@ use shakedown_model::{
     experiment::Check as Expected,
     fault::Edge,
     result::Finding,
-    time::Window,
+    time::{UnixNanos, Window},
     units::{RatioLimit, trim_float},
 };
 
@@ -30,16 +31,16 @@ impl Check for Retries {
         "retries"
     }
 
-    fn judge(&self, view: &View<'_>) -> Vec<Finding> {
-        if view.candidate.phase(Phase::Fault).is_none() {
+    fn judge(&self, plays: &Plays<'_>) -> Vec<Finding> {
+        if plays.candidates().all(|arm| arm.phase(Phase::Fault).is_none()) {
             return Vec::new();
         }
-        let expectations = view.scenario.expect_fault.iter();
+        let expectations = plays.scenario.expect_fault.iter();
         expectations
             .filter_map(|expectation| match &expectation.check {
                 Expected::Retries { edge, amplification } => {
-                    let place = Place::new(view.scenario, Some(Phase::Fault), &edge.to_string(), self.name()).at(&expectation.source);
-                    Some(judge_edge(view, &place, edge, *amplification))
+                    let place = Place::new(plays.scenario, Some(Phase::Fault), &edge.to_string(), self.name()).at(&expectation.source);
+                    Some(judge_edge(plays, &place, edge, *amplification))
                 }
                 _ => None,
             })
@@ -47,15 +48,13 @@ impl Check for Retries {
     }
 }
 
-fn judge_edge(view: &View<'_>, place: &Place, edge: &Edge, limit: RatioLimit) -> Finding {
-    let Calls { calls, callers } = calls_under_fault(&view.candidate, edge);
+fn judge_edge(plays: &Plays<'_>, place: &Place, edge: &Edge, limit: RatioLimit) -> Finding {
+    let Calls { calls, callers } = calls_under_fault(plays.candidates(), edge);
     let ratio = |calls: u64, callers: u64| (callers > 0).then(|| calls as f64 / callers as f64);
     let observed = ratio(calls, callers);
-    let baseline = view.baseline.as_ref().and_then(|arm| {
-        let Calls { calls, callers } = calls_under_fault(arm, edge);
-        ratio(calls, callers)
-    });
-    let finding = match (sources::failed(view, sources::Kind::Spans), observed) {
+    let of_baseline = calls_under_fault(plays.baselines(), edge);
+    let baseline = ratio(of_baseline.calls, of_baseline.callers);
+    let finding = match (sources::failed(plays.evidence, plays.end(), sources::Kind::Spans), observed) {
         (Some(failure), _) => place.inconclusive(format!("spans are missing: {failure}")),
         (None, None) => {
             place.inconclusive(format!("no span shows a call of {} to {} while the fault was on; do both send traces?", edge.from, edge.to))
@@ -85,15 +84,32 @@ struct Calls {
     callers: u64,
 }
 
-fn calls_under_fault(arm: &Arm<'_>, edge: &Edge) -> Calls {
-    arm.disturbed().map_or_else(Calls::default, |window| count_calls(arm.traces, edge, window))
+/// Calls of all plays of one variant, whose traces lie in one index.
+fn calls_under_fault<'a>(arms: impl Iterator<Item = &'a Arm<'a>>, edge: &Edge) -> Calls {
+    let mut traces = None;
+    let mut windows: Vec<Window> = Vec::new();
+    for arm in arms {
+        traces = Some(arm.traces);
+        windows.extend(arm.disturbed());
+    }
+    windows.sort_unstable_by_key(|window| window.start);
+    match traces {
+        Some(traces) if !windows.is_empty() => count_calls(traces, edge, &windows),
+        _ => Calls::default(),
+    }
 }
 
-fn count_calls(traces: &TraceIndex<'_>, edge: &Edge, window: Window) -> Calls {
+/// Whether `at` lies inside one of these windows, which are in order and apart.
+fn inside(windows: &[Window], at: UnixNanos) -> bool {
+    let before = windows.partition_point(|window| window.start <= at);
+    before > 0 && windows[before - 1].contains(at)
+}
+
+fn count_calls(traces: &TraceIndex<'_>, edge: &Edge, windows: &[Window]) -> Calls {
     let known = operations_of_edge(traces, edge);
     let mut total = Calls::default();
     for spans in traces.values() {
-        if !spans.iter().any(|span| window.contains(span.start)) {
+        if !spans.iter().any(|span| inside(windows, span.start)) {
             continue;
         }
         let tree = Tree::of(spans);
@@ -101,7 +117,7 @@ fn count_calls(traces: &TraceIndex<'_>, edge: &Edge, window: Window) -> Calls {
         for index in (0..spans.len()).filter(|index| is_call(&tree, *index, edge, &known)) {
             let caller = entry_of(&tree, index);
             // All calls of a request count that came in under the fault, also those that it made after it.
-            if window.contains(tree.span(caller).start) {
+            if inside(windows, tree.span(caller).start) {
                 total.calls += 1;
                 callers.insert(caller);
             }

@@ -1,7 +1,7 @@
 //! Which sources of evidence failed: a check that needed one cannot pass.
 
-use crate::{text, view::View};
-use shakedown_model::{event::Event, stack::Variant};
+use crate::text;
+use shakedown_model::{event::Event, evidence::Evidence, stack::Variant, time::UnixNanos};
 
 /// Words that name the sources of one kind of evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +21,10 @@ impl Kind {
     }
 }
 
-/// The first failure of such a source of the candidate up to the end of the scenario, in words.
-pub(crate) fn failed(view: &View<'_>, kind: Kind) -> Option<String> {
-    let end = view.candidate.whole()?.end;
-    view.evidence.events.iter().filter(|timed| timed.at < end).find_map(|timed| match &timed.event {
+/// The first failure of such a source of the candidate before `end`, in words.
+pub(crate) fn failed(evidence: &Evidence, end: Option<UnixNanos>, kind: Kind) -> Option<String> {
+    let end = end?;
+    evidence.events.iter().filter(|timed| timed.at < end).find_map(|timed| match &timed.event {
         Event::SourceFailed { variant: Variant::Candidate, source, error } => {
             let name = source.to_lowercase();
             let meant = kind.words().iter().any(|word| name.contains(word));

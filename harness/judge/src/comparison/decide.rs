@@ -1,18 +1,29 @@
 //! All comparisons of a gate decided together.
 //!
-//! *Fail*: proven worse than what is tolerated, by a one-sided exact test, Holm-corrected over every comparison of the gate.
-//! *Pass*: proven not as bad as what is harmful, at 5 % each (all of them must pass, so no correction is due). The rest is inconclusive.
+//! *Fail*: proven worse than what is tolerated, by a one-sided exact test, corrected over every comparison of the gate: by Holm at the last look that a
+//! run can have, by Bonferroni before. *Pass*: proven not as bad as what is harmful, at 5 % each (all of them must pass, so no correction is due).
+//! Both errors are those of the whole run, of which a look spends its part (`stats::spending`). The rest is inconclusive.
 //! A recorded baseline carries an effect of its run that no test sees: there a fail must be proven beyond the harmful size.
 
-use super::{Comparison, ERRORS_HARMFUL, Measure, REQUESTS_FOR_ERRORS, Sample};
+use super::{
+    Comparison, Measure, Sample,
+    measure::{REQUESTS_FOR_ERRORS, Scale},
+};
 use crate::{
-    stats::{holm::holm, normal, signed_rank::pairs_needed},
+    stats::{
+        holm::{bonferroni, holm},
+        normal,
+        signed_rank::pairs_needed,
+        spending::Look,
+    },
     text,
 };
-use shakedown_model::{event::Phase, experiment::Gate, result::Finding, verdict::Verdict};
+use shakedown_model::{event::Phase, experiment::Gate, result::Finding, run::Rounds, verdict::Verdict};
 
-/// Error of a single pass.
+/// Error of a single pass, over all looks of a run.
 const PASS_ALPHA: f64 = 0.05;
+/// Error of a bound that is shown where it decides nothing.
+const SHOWN_ALPHA: f64 = 0.05;
 /// Standard normal quantile of the power (80 %) that the smallest detectable change is stated for.
 const POWER: f64 = 0.84;
 /// Loss of the rank test against the t-test under normal noise, in standard errors.
@@ -25,52 +36,69 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Hodges–Lehmann estimate.
     pub estimate: f64,
-    /// Exact lower bound at one-sided error `fail_alpha`; minus infinity: too few blocks for one.
+    /// Exact lower bound at one-sided error `lower_alpha`; minus infinity: too few blocks for one.
     pub lower: f64,
-    /// Exact upper bound at one-sided error 5 %.
+    /// The error of `lower`: that of a fail, or 5 % where nothing may fail yet.
+    pub lower_alpha: f64,
+    /// Exact upper bound at one-sided error `upper_alpha`; infinity: too few blocks for one.
     pub upper: f64,
-    /// The error at which Holm's correction held this comparison.
+    /// The error of `upper`: that of a pass, or 5 % where nothing may pass yet.
+    pub upper_alpha: f64,
+    /// The error at which the correction held this comparison; zero: it may not fail yet.
     pub fail_alpha: f64,
-    /// Smallest shift that it would have proven four times out of five; `None`: none, with so few blocks.
+    /// The error at which it may pass; zero: it may not pass yet.
+    pub pass_alpha: f64,
+    /// Smallest shift that it would have proven four times out of five; `None`: none, with so few blocks or at this look.
     pub smallest: Option<f64>,
 }
 
-/// Decides samples together: `(sample, tolerated, harmful)` on each sample's own scale, with the error `alpha` for all of them.
-pub fn decide_all(samples: &[(&Sample, f64, f64)], alpha: f64) -> Vec<Decision> {
-    let threshold = |sample: &Sample, tolerated: f64, harmful: f64| match sample {
-        Sample::Paired(_) => tolerated,
-        Sample::Unpaired(_) => harmful,
-    };
+/// Decides samples together: `(sample, tolerated, harmful)` on each sample's own scale, with the errors of `look` for all of them.
+pub fn decide_all(samples: &[(&Sample, f64, f64)], look: Look) -> Vec<Decision> {
     let p_values: Vec<f64> =
         samples.iter().map(|(sample, tolerated, harmful)| sample.p_above(threshold(sample, *tolerated, *harmful))).collect();
-    let steps = holm(&p_values, alpha);
+    let steps = if look.last { holm(&p_values, look.fail) } else { bonferroni(&p_values, look.fail) };
     let decided = samples.iter().zip(steps).map(|((sample, tolerated, harmful), step)| {
-        let verdict = match (step.rejected, sample.p_below(*harmful) <= PASS_ALPHA) {
+        let failed = look.fail > 0.0 && step.rejected;
+        let passed = look.pass > 0.0 && sample.p_below(*harmful) <= look.pass;
+        let verdict = match (failed, passed) {
             (true, _) => Verdict::Fail,
             (false, true) => Verdict::Pass,
             (false, false) => Verdict::Inconclusive,
         };
+        let shown = |alpha: f64| if alpha > 0.0 { alpha } else { SHOWN_ALPHA };
         Decision {
             verdict,
             estimate: sample.estimate().unwrap_or(0.0),
-            lower: sample.lower(step.level),
-            upper: sample.upper(PASS_ALPHA),
+            lower: sample.lower(shown(step.level)),
+            lower_alpha: shown(step.level),
+            upper: sample.upper(shown(look.pass)),
+            upper_alpha: shown(look.pass),
             fail_alpha: step.level,
+            pass_alpha: look.pass,
             smallest: smallest(sample, threshold(sample, *tolerated, *harmful), step.level),
         }
     });
     decided.collect()
 }
 
+/// What a fail must be proven beyond.
+fn threshold(sample: &Sample, tolerated: f64, harmful: f64) -> f64 {
+    match sample {
+        Sample::Paired(_) => tolerated,
+        Sample::Unpaired(_) => harmful,
+    }
+}
+
 fn smallest(sample: &Sample, threshold: f64, alpha: f64) -> Option<f64> {
     let Sample::Paired(test) = sample else { return None };
     let z = normal::quantile(1.0 - alpha) + POWER;
-    (test.pairs() >= pairs_needed(alpha)).then(|| threshold + z * RANK_LOSS * test.spread() / (test.pairs() as f64).sqrt())
+    let smallest = threshold + z * RANK_LOSS * test.spread() / (test.pairs() as f64).sqrt();
+    (alpha > 0.0 && test.pairs() >= pairs_needed(alpha) && smallest.is_finite()).then_some(smallest)
 }
 
-/// The findings of all comparisons, in their order.
-pub(crate) fn findings(comparisons: &[Comparison], gate: &Gate) -> Vec<Finding> {
-    let alpha = (1.0 - gate.confidence.0).clamp(1e-6, 0.5);
+/// The findings of all comparisons, in their order, as of the look after `rounds.done` rounds.
+pub(crate) fn findings(comparisons: &[Comparison], gate: &Gate, rounds: Rounds) -> Vec<Finding> {
+    let look = Look::at(rounds, (1.0 - gate.confidence.0).clamp(1e-6, 0.5), PASS_ALPHA);
     let testable: Vec<(&Sample, f64, f64)> = comparisons
         .iter()
         .filter_map(|comparison| {
@@ -78,12 +106,12 @@ pub(crate) fn findings(comparisons: &[Comparison], gate: &Gate) -> Vec<Finding> 
             comparison.sample.as_ref().ok().map(|sample| (sample, tolerated, harmful))
         })
         .collect();
-    let mut decisions = decide_all(&testable, alpha).into_iter();
+    let mut decisions = decide_all(&testable, look).into_iter();
     comparisons
         .iter()
         .map(|comparison| match &comparison.sample {
             Ok(sample) => match decisions.next() {
-                Some(decision) => decided(comparison, sample, decision, gate),
+                Some(decision) => decided(&Decided { comparison, sample, decision, gate, rounds }),
                 None => figures(comparison, gate, comparison.place.inconclusive("was not decided, which is a bug in shakedown")),
             },
             Err(why) => figures(comparison, gate, comparison.place.inconclusive(format!("cannot be compared with the baseline: {why}"))),
@@ -91,13 +119,24 @@ pub(crate) fn findings(comparisons: &[Comparison], gate: &Gate) -> Vec<Finding> 
         .collect()
 }
 
-fn decided(comparison: &Comparison, sample: &Sample, decision: Decision, gate: &Gate) -> Finding {
-    let scale = Scale::of(comparison);
+/// A comparison with all that is known of it.
+struct Decided<'a> {
+    comparison: &'a Comparison,
+    sample: &'a Sample,
+    decision: Decision,
+    gate: &'a Gate,
+    rounds: Rounds,
+}
+
+fn decided(it: &Decided<'_>) -> Finding {
+    let Decided { comparison, sample, decision, gate, rounds } = *it;
+    let scale = comparison.measure.scale(comparison.baseline);
     let few = comparison.measure == Measure::Errors && comparison.requests.0.min(comparison.requests.1) < REQUESTS_FOR_ERRORS;
+    // Of few requests more failures can be proven, never that there are none.
     let verdict = if few && decision.verdict == Verdict::Pass { Verdict::Inconclusive } else { decision.verdict };
-    let reason = Sentence { comparison, sample, decision, gate, scale, verdict, few }.write();
+    let reason = Sentence { comparison, sample, decision, gate, rounds, scale, verdict, few }.write();
     let change = scale.relative(decision.estimate);
-    let (low, high) = scale.ends(decision);
+    let (low, high) = scale.ends(decision.lower, decision.upper);
     Finding {
         change,
         ci: low.zip(high).map(|(low, high)| [low, high]),
@@ -109,51 +148,9 @@ fn decided(comparison: &Comparison, sample: &Sample, decision: Decision, gate: &
 
 /// The shown figures, whatever was decided.
 fn figures(comparison: &Comparison, gate: &Gate, finding: Finding) -> Finding {
-    let limit = comparison.baseline.map(|baseline| match comparison.measure {
-        Measure::Tail => baseline * (1.0 + gate.tolerance.0),
-        Measure::Errors => (baseline - super::ERRORS_TOLERATED).max(0.0),
-    });
-    let unit = match comparison.measure {
-        Measure::Tail => "s",
-        Measure::Errors => "fraction",
-    };
-    Finding { observed: comparison.observed, baseline: comparison.baseline, limit, unit: unit.to_owned(), ..finding }
-}
-
-/// How the sample's scale becomes the relative change of the shown figure.
-#[derive(Debug, Clone, Copy)]
-enum Scale {
-    /// Logarithm of a ratio of latencies.
-    LogRatio,
-    /// Added share of errors, against this share of successes of the baseline.
-    Share { success: f64 },
-}
-
-impl Scale {
-    fn of(comparison: &Comparison) -> Scale {
-        match comparison.measure {
-            Measure::Tail => Scale::LogRatio,
-            Measure::Errors => Scale::Share { success: comparison.baseline.unwrap_or(0.0) },
-        }
-    }
-
-    fn relative(self, shift: f64) -> Option<f64> {
-        let value = match self {
-            Scale::LogRatio => shift.exp_m1(),
-            Scale::Share { success } if success > 0.0 => -shift / success,
-            Scale::Share { .. } => return None,
-        };
-        // A sum of zeros may come out as -0, which reads as a loss.
-        value.is_finite().then_some(value + 0.0)
-    }
-
-    /// The interval of the relative change, lower end first. An end that the blocks are too few for is the end of the scale where there is one.
-    fn ends(self, decision: Decision) -> (Option<f64>, Option<f64>) {
-        match self {
-            Scale::LogRatio => (self.relative(decision.lower), self.relative(decision.upper)),
-            Scale::Share { .. } => (self.relative(decision.upper.min(1.0)), self.relative(decision.lower.max(-1.0))),
-        }
-    }
+    let measure = comparison.measure;
+    let limit = comparison.baseline.map(|baseline| measure.limit(baseline, gate));
+    Finding { observed: comparison.observed, baseline: comparison.baseline, limit, unit: measure.unit().to_owned(), ..finding }
 }
 
 /// The reason of a finding in words.
@@ -162,6 +159,7 @@ struct Sentence<'a> {
     sample: &'a Sample,
     decision: Decision,
     gate: &'a Gate,
+    rounds: Rounds,
     scale: Scale,
     verdict: Verdict,
     few: bool,
@@ -171,61 +169,42 @@ impl Sentence<'_> {
     fn write(&self) -> String {
         let phase = match self.comparison.place.phase {
             Some(Phase::Fault) => "under the fault",
+            Some(Phase::Recovery) => "after the fault",
             _ => "before the fault",
         };
         format!("{phase}, {}{}; {}", self.what_changed(), self.interval(), self.conclusion())
     }
 
     fn what_changed(&self) -> String {
-        let Decision { estimate, .. } = self.decision;
-        match self.comparison.measure {
-            Measure::Tail => {
-                let figures = match (self.comparison.observed, self.comparison.baseline) {
-                    (Some(ours), Some(theirs)) => format!(" (P99 {} vs {})", text::seconds(ours), text::seconds(theirs)),
-                    _ => String::new(),
-                };
-                format!("the slowest requests of {} changed by {}{figures}", self.comparison.place.subject, text::change(estimate.exp_m1()))
-            }
-            Measure::Errors
-                if self.comparison.observed.zip(self.comparison.baseline).is_some_and(|(ours, theirs)| ours.min(theirs) >= 1.0) =>
-            {
-                format!("no request of {} failed on either side", self.comparison.place.subject)
-            }
-            Measure::Errors => {
-                let figures = match (self.comparison.observed, self.comparison.baseline) {
-                    (Some(ours), Some(theirs)) => format!(" (success {} vs {})", text::share(ours), text::share(theirs)),
-                    _ => String::new(),
-                };
-                format!("failed requests of {} changed by {}{figures}", self.comparison.place.subject, text::points(estimate))
-            }
-        }
+        let Comparison { place, measure, observed, baseline, .. } = self.comparison;
+        measure.change(&place.subject, &self.scale.show(self.decision.estimate), observed.zip(*baseline))
     }
 
     fn interval(&self) -> String {
-        let Decision { lower, upper, fail_alpha, .. } = self.decision;
-        let show = |shift: f64| match self.scale {
-            Scale::LogRatio => text::change(shift.exp_m1()),
-            Scale::Share { .. } => text::points(shift),
-        };
-        let low = lower.is_finite().then(|| format!("at least {} at {} confidence", show(lower), text::confidence(1.0 - fail_alpha)));
-        let high = upper.is_finite().then(|| format!("at most {} at 95 %", show(upper)));
+        let Decision { lower, lower_alpha, upper, upper_alpha, .. } = self.decision;
+        let show = |shift: f64| self.scale.show(shift);
+        let low = lower.is_finite().then(|| format!("at least {} at {} confidence", show(lower), text::confidence(1.0 - lower_alpha)));
+        let high = upper.is_finite().then(|| format!("at most {} at {}", show(upper), text::confidence(1.0 - upper_alpha)));
         let ends: Vec<String> = low.into_iter().chain(high).collect();
         if ends.is_empty() { String::new() } else { format!(", {}", ends.join(", ")) }
     }
 
     fn conclusion(&self) -> String {
-        let (tolerated, harmful) = match self.comparison.measure {
-            Measure::Tail => (text::change(self.gate.tolerance.0), text::change(self.gate.harmful.0)),
-            Measure::Errors => (text::points(super::ERRORS_TOLERATED), text::points(ERRORS_HARMFUL)),
-        };
+        let (tolerated, harmful) = self.comparison.measure.sizes(self.gate);
+        let (tolerated, harmful) = (self.scale.show(tolerated), self.scale.show(harmful));
         let paired = matches!(self.sample, Sample::Paired(_));
-        let blocks =
-            if paired { text::count(self.sample.blocks() as u64, "pair-block") } else { text::count(self.sample.blocks() as u64, "block") };
+        let blocks = if paired {
+            text::count(self.sample.blocks() as u64, self.comparison.measure.noun())
+        } else {
+            text::count(self.sample.blocks() as u64, "block")
+        };
         match self.verdict {
             Verdict::Fail if paired => format!("that is proven worse than the tolerated {tolerated} ({blocks})"),
             Verdict::Fail => format!("that is proven worse than the harmful {harmful}, which a recorded baseline takes ({blocks})"),
             Verdict::Pass => format!("that is proven below the harmful {harmful} ({blocks})"),
-            Verdict::Inconclusive if self.few => format!("too few requests to exclude {harmful}: it takes {REQUESTS_FOR_ERRORS} of each"),
+            Verdict::Inconclusive if self.few => {
+                format!("too few requests to exclude {harmful}: it takes {REQUESTS_FOR_ERRORS} of each")
+            }
             Verdict::Inconclusive => format!(
                 "neither worse than {} nor below {harmful} is proven ({blocks}{})",
                 if paired { &tolerated } else { &harmful },
@@ -234,15 +213,36 @@ impl Sentence<'_> {
         }
     }
 
+    /// What more it would have taken.
     fn shortage(&self) -> String {
-        let needed = pairs_needed(self.decision.fail_alpha);
-        if matches!(self.sample, Sample::Paired(_)) && self.sample.blocks() < needed {
-            return format!("; a fail needs {needed}: make the phase longer");
+        let Decision { fail_alpha, pass_alpha, .. } = self.decision;
+        let few = |alpha: f64| {
+            let needed = pairs_needed(alpha);
+            (alpha > 0.0 && matches!(self.sample, Sample::Paired(_)) && self.sample.blocks() < needed).then_some(needed)
+        };
+        match (few(fail_alpha), few(pass_alpha)) {
+            (Some(fail), Some(pass)) => format!("; a fail needs {fail} and a pass {pass}: {}", self.comparison.measure.remedy()),
+            (Some(fail), None) => format!("; a fail needs {fail}: {}", self.comparison.measure.remedy()),
+            (None, Some(pass)) => format!("; at this look a pass needs {pass}{}", self.patience()),
+            (None, None) => self.patience(),
         }
-        let smallest = self.decision.smallest.map(|smallest| match self.scale {
-            Scale::LogRatio => text::change(smallest.exp_m1()),
-            Scale::Share { .. } => text::points(smallest),
-        });
+    }
+
+    /// What cannot be yet, or what could have been seen.
+    fn patience(&self) -> String {
+        let Rounds { planned, done, .. } = self.rounds;
+        if self.decision.fail_alpha <= 0.0 && done < planned {
+            return format!(
+                "; a comparison cannot fail before round {planned}, and {} {} over",
+                text::count(u64::from(done), "round"),
+                are(done)
+            );
+        }
+        let smallest = self.decision.smallest.map(|smallest| self.scale.show(smallest));
         smallest.map_or_else(String::new, |smallest| format!("; the smallest change it could have proven is about {smallest}"))
     }
+}
+
+fn are(count: u32) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }

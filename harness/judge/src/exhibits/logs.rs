@@ -18,7 +18,7 @@ pub(super) fn lines(view: &View<'_>, traces: &[TraceExhibit]) -> (Vec<LogExhibit
     let Some(window) = window(view) else { return (Vec::new(), 0) };
     let forbidden = checks::offending(view.scenario);
     let shown: Vec<TraceId> = traces.iter().filter_map(|trace| TraceId::from_hex(&trace.trace_id)).collect();
-    let inside: Vec<&LogRecord> = view.candidate.evidence.logs.iter().filter(|line| window.contains(line.at)).collect();
+    let inside = view.candidate.logs(window);
     let mut worth: Vec<(Worth, usize)> =
         inside.iter().enumerate().filter_map(|(place, line)| Some((worth(line, &forbidden, &shown)?, place))).collect();
     worth.sort_unstable();

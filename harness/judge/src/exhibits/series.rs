@@ -1,6 +1,7 @@
 //! Latency and failures over time and by phase.
 
 use crate::{
+    plays::Plays,
     stats::quantile,
     view::{Arm, View},
 };
@@ -17,7 +18,8 @@ const BUCKET: Duration = Duration::from_millis(250);
 /// … and there are at most this many.
 const POINTS: u64 = 300;
 
-pub(super) fn loads(view: &View<'_>) -> Vec<LoadExhibit> {
+/// Series of one play, tables of all.
+pub(super) fn loads(plays: &Plays<'_>, view: &View<'_>) -> Vec<LoadExhibit> {
     let origin = view.candidate.whole().map(|whole| whole.start);
     let theirs = view.baseline.as_ref().and_then(Arm::whole).map(|whole| whole.start);
     let loads = view.evidence.experiment.loads.keys();
@@ -26,14 +28,14 @@ pub(super) fn loads(view: &View<'_>) -> Vec<LoadExhibit> {
             load: load.clone(),
             candidate: series(&view.candidate, load, origin),
             baseline: view.baseline.as_ref().map_or_else(Vec::new, |arm| series(arm, load, theirs)),
-            table: table(view, load),
+            table: table(plays, load),
         })
         .filter(|exhibit| !exhibit.candidate.is_empty() || !exhibit.baseline.is_empty())
         .collect()
 }
 
 fn series(arm: &Arm<'_>, load: &str, origin: Option<UnixNanos>) -> Vec<SeriesPoint> {
-    let requests: Vec<&&Request> = arm.requests.iter().filter(|request| request.load == load).collect();
+    let requests = arm.of_load(load);
     let (Some(first), Some(last)) = (requests.first(), requests.last()) else { return Vec::new() };
     let origin = origin.map_or(first.due, |origin| origin.min(first.due));
     let span = last.due.since(origin).as_nanos() as u64 + 1;
@@ -61,13 +63,23 @@ fn figures(requests: &[&Request]) -> Figures {
     quantile::figures(requests.iter().map(|request| request.latency()).collect(), good)
 }
 
-fn table(view: &View<'_>, load: &str) -> Vec<PhaseFigures> {
-    let of = |arm: &Arm<'_>, phase: Phase| arm.phase(phase).map(|window| figures(&arm.due_in(load, window)));
+fn table(plays: &Plays<'_>, load: &str) -> Vec<PhaseFigures> {
     [Phase::Warmup, Phase::Steady, Phase::Fault, Phase::Recovery]
         .into_iter()
         .filter_map(|phase| {
-            let baseline = view.baseline.as_ref().and_then(|arm| of(arm, phase));
-            Some(PhaseFigures { phase, candidate: of(&view.candidate, phase)?, baseline })
+            let baseline = pooled(plays.baselines(), load, phase);
+            Some(PhaseFigures { phase, candidate: pooled(plays.candidates(), load, phase)?, baseline })
         })
         .collect()
+}
+
+/// Figures of all plays of one variant; `None`: none reached the phase.
+fn pooled<'a>(arms: impl Iterator<Item = &'a Arm<'a>>, load: &str, phase: Phase) -> Option<Figures> {
+    let mut requests: Option<Vec<&Request>> = None;
+    for arm in arms {
+        if let Some(window) = arm.phase(phase) {
+            requests.get_or_insert_default().extend(arm.due_in(load, window));
+        }
+    }
+    requests.map(|requests| figures(&requests))
 }

@@ -13,6 +13,10 @@ pub fn at_least(hits: u64, trials: u64, probability: f64) -> f64 {
     if probability >= 1.0 {
         return 1.0;
     }
+    if probability > 0.5 {
+        // The first term of the sum below would be too small for a number.
+        return 1.0 - at_least(trials - hits + 1, trials, 1.0 - probability);
+    }
     let (n, mean) = (trials as f64, trials as f64 * probability);
     if mean > 300.0 {
         let spread = (mean * (1.0 - probability)).sqrt();
@@ -41,6 +45,7 @@ mod tests {
     fn tails_agree_with_sums_by_hand() {
         assert!((at_least(1, 3, 0.5) - 0.875).abs() < 1e-12);
         assert!((at_least(3, 3, 0.5) - 0.125).abs() < 1e-12);
+        assert!((at_least(249, 250, 0.99) - 0.285_7).abs() < 1e-3 && at_least(200, 250, 0.99) > 0.999_999);
         assert!((at_least(4, 50, 0.01) - 0.001_6).abs() < 1e-4);
         assert!((at_least(1_050, 100_000, 0.01) - 0.057_9).abs() < 3e-3);
     }

@@ -1,4 +1,4 @@
-//! Holm's step-down correction: the error of all comparisons of a gate together stays below `alpha`.
+//! Corrections for many comparisons: the error of all comparisons of a gate together stays below `alpha`. Holm's hands on what is left, Bonferroni's does not.
 
 /// What the correction says of one comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,7 +9,7 @@ pub struct Step {
     pub level: f64,
 }
 
-/// One step per p-value, in the order given.
+/// One step per p-value by Holm's step-down correction, in the order given.
 pub fn holm(p_values: &[f64], alpha: f64) -> Vec<Step> {
     let count = p_values.len();
     let mut order: Vec<usize> = (0..count).collect();
@@ -26,6 +26,12 @@ pub fn holm(p_values: &[f64], alpha: f64) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// One step per p-value by the plain bound of Bonferroni, in the order given: what is left of `alpha` is not handed on.
+pub fn bonferroni(p_values: &[f64], alpha: f64) -> Vec<Step> {
+    let level = alpha / p_values.len().max(1) as f64;
+    p_values.iter().map(|p| Step { rejected: *p <= level, level }).collect()
 }
 
 #[cfg(test)]
@@ -45,6 +51,12 @@ mod tests {
 
     #[test]
     fn nothing_compared_is_nothing_rejected() {
-        assert!(holm(&[], 0.01).is_empty());
+        assert!(holm(&[], 0.01).is_empty() && bonferroni(&[], 0.01).is_empty());
+    }
+    #[test]
+    fn bonferroni_holds_each_against_the_same_level() {
+        let steps = bonferroni(&[0.003, 0.001, f64::NAN], 0.006);
+        assert_eq!(steps.iter().map(|step| step.rejected).collect::<Vec<_>>(), [false, true, false]);
+        assert!(steps.iter().all(|step| (step.level - 0.002).abs() < 1e-15));
     }
 }

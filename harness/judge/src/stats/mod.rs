@@ -1,11 +1,13 @@
 //! The arithmetic of the gate. Plain numbers in, plain numbers out: knows no requests, phases or verdicts.
 
 pub mod binomial;
+pub mod change_points;
 pub mod holm;
 pub mod normal;
 pub mod quantile;
 pub mod rank_sum;
 pub mod signed_rank;
+pub mod spending;
 pub mod tail;
 
 /// The middle of a sorted set (of two middles, halfway); `None` for an empty set.

@@ -1,6 +1,6 @@
 //! The rank-sum test of Mann and Whitney on two unpaired samples, with the Hodges–Lehmann shift and its bounds.
 //!
-//! Ties count against the claim that is tested. It cannot see an effect that a whole run shares: whoever uses it across runs must allow for that.
+//! Ties count against the claim that is tested, and so does what is not a number. It cannot see an effect that a whole run shares: whoever uses it across runs must allow for that.
 
 use super::{median_of_sorted, normal};
 
@@ -12,14 +12,16 @@ const EXACT_UP_TO: usize = 2_500;
 pub struct RankSum {
     first: usize,
     second: usize,
+    /// Those that are numbers, in order.
     differences: Vec<f64>,
     tail: Vec<f64>,
 }
 
 impl RankSum {
-    /// Takes finite numbers.
+    /// Takes the samples in any order.
     pub fn new(first: &[f64], second: &[f64]) -> RankSum {
         let mut differences: Vec<f64> = first.iter().flat_map(|a| second.iter().map(move |b| a - b)).collect();
+        differences.retain(|difference| !difference.is_nan());
         differences.sort_by(f64::total_cmp);
         let exact = first.len() * second.len() <= EXACT_UP_TO;
         let tail = if exact { upper_tail(first.len(), second.len()) } else { Vec::new() };
@@ -33,7 +35,7 @@ impl RankSum {
 
     /// Median of all differences.
     pub fn estimate(&self) -> Option<f64> {
-        median_of_sorted(&self.differences)
+        median_of_sorted(&self.differences).filter(|middle| middle.is_finite())
     }
 
     /// One-sided p-value of "the shift is at most `threshold`": small where it is proven larger.
@@ -48,12 +50,19 @@ impl RankSum {
 
     /// The lower bound of the shift at one-sided error `alpha`; minus infinity where the samples are too small for one.
     pub fn lower(&self, alpha: f64) -> f64 {
-        self.margin(alpha).map_or(f64::NEG_INFINITY, |margin| self.differences[margin])
+        // What is unknown lies below all that is known.
+        let place = self.margin(alpha).and_then(|margin| margin.checked_sub(self.unknown()));
+        place.map_or(f64::NEG_INFINITY, |place| self.differences[place])
     }
 
     /// The upper bound of the shift at one-sided error `alpha`; infinity where the samples are too small for one.
     pub fn upper(&self, alpha: f64) -> f64 {
-        self.margin(alpha).map_or(f64::INFINITY, |margin| self.differences[self.differences.len() - 1 - margin])
+        let place = self.margin(alpha).and_then(|margin| margin.checked_sub(self.unknown()));
+        place.map_or(f64::INFINITY, |place| self.differences[self.differences.len() - 1 - place])
+    }
+
+    fn unknown(&self) -> usize {
+        self.first * self.second - self.differences.len()
     }
 
     fn moments(&self) -> (f64, f64) {
@@ -73,7 +82,7 @@ impl RankSum {
     }
 
     fn margin(&self, alpha: f64) -> Option<usize> {
-        let size = self.differences.len();
+        let size = self.first * self.second;
         if size == 0 {
             return None;
         }
@@ -88,7 +97,7 @@ impl RankSum {
 }
 
 /// `P(U >= u)` without ties: the number of ways to choose, by the Gaussian binomial recursion, over all ways.
-fn upper_tail(first: usize, second: usize) -> Vec<f64> {
+pub(super) fn upper_tail(first: usize, second: usize) -> Vec<f64> {
     // weights[k][u]: probability-free counts of choosing k of the values seen so far with statistic u.
     let largest = first * second;
     let mut counts = vec![vec![0.0_f64; largest + 1]; first + 1];
@@ -166,5 +175,17 @@ mod tests {
         let exact = RankSum::new(&values(50, 0.1), &values(50, 0.0));
         let normal = RankSum::new(&values(51, 0.1), &values(51, 0.0));
         assert!((exact.p_above(0.0) - normal.p_above(0.0)).abs() < 0.02);
+    }
+    #[test]
+    fn what_is_no_number_proves_neither_claim() {
+        let known: Vec<f64> = (0..12).map(|i| 0.5 + f64::from(i) / 100.0).collect();
+        let odd: Vec<f64> = known.iter().copied().chain([f64::NAN; 3]).collect();
+        let (plain, odd) = (RankSum::new(&known, &[0.1; 12]), RankSum::new(&odd, &[0.1; 12]));
+        assert!(odd.p_above(0.3) > plain.p_above(0.3) && odd.p_below(0.7) > plain.p_below(0.7));
+        assert!(odd.lower(0.001) < plain.lower(0.001) && odd.upper(0.001) > plain.upper(0.001));
+        let nothing = RankSum::new(&[f64::NAN; 15], &[0.1; 15]);
+        assert!(nothing.p_above(0.0) >= 1.0 && nothing.p_below(0.0) >= 1.0 && nothing.estimate().is_none());
+        let endless = RankSum::new(&[f64::INFINITY; 15], &[f64::INFINITY; 15]);
+        assert!(endless.p_above(0.0) >= 1.0 && endless.p_below(0.0) >= 1.0 && endless.lower(0.05) == f64::NEG_INFINITY);
     }
 }

@@ -9,15 +9,22 @@ pub const TAIL_SHARE: f64 = 0.02;
 pub const MIN_PER_BLOCK: usize = 10;
 
 /// Mean natural logarithm of the slowest [`TAIL_SHARE`] (at least one); `None` for fewer than [`MIN_PER_BLOCK`] latencies. In seconds.
+/// What is not a number is not hidden: the mean is none either.
 pub fn mean_log_tail(latencies: &[f64]) -> Option<f64> {
     if latencies.len() < MIN_PER_BLOCK {
         return None;
     }
+    if latencies.iter().any(|latency| latency.is_nan()) {
+        return Some(f64::NAN);
+    }
     let count = (TAIL_SHARE * latencies.len() as f64 - 1e-9).ceil().max(1.0) as usize;
-    let mut sorted = latencies.to_vec();
-    sorted.sort_by(|a, b| b.total_cmp(a));
+    let mut slowest = latencies.to_vec();
+    slowest.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    slowest.truncate(count);
+    // In order, so that the sum does not depend on the order of arrival in its last digit.
+    slowest.sort_by(|a, b| b.total_cmp(a));
     // A nanosecond is the resolution of the clock; it also keeps the logarithm finite.
-    let sum: f64 = sorted[..count].iter().map(|latency| latency.max(1e-9).ln()).sum();
+    let sum: f64 = slowest.iter().map(|latency| if *latency < 1e-9 { 1e-9_f64.ln() } else { latency.ln() }).sum();
     Some(sum / count as f64)
 }
 
@@ -38,5 +45,19 @@ mod tests {
     fn a_thin_block_has_no_tail_and_zero_latency_no_infinity() {
         assert_eq!(mean_log_tail(&[0.1; 9]), None);
         assert!(mean_log_tail(&[0.0; 10]).unwrap().is_finite());
+    }
+
+    #[test]
+    fn what_is_no_number_or_endless_is_not_hidden() {
+        let with = |odd: f64| mean_log_tail(&[[0.1; 10].as_slice(), &[odd]].concat()).unwrap();
+        assert!(with(f64::NAN).is_nan() && with(-f64::NAN).is_nan() && with(f64::INFINITY) == f64::INFINITY);
+    }
+
+    #[test]
+    fn the_order_of_arrival_does_not_matter_to_the_last_digit() {
+        let mut latencies: Vec<f64> = (1..=500).map(|i| 0.01 + f64::from(i * 37 % 501) / 997.0).collect();
+        let forwards = mean_log_tail(&latencies);
+        latencies.reverse();
+        assert_eq!(mean_log_tail(&latencies), forwards);
     }
 }

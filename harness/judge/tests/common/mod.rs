@@ -122,6 +122,20 @@ pub(crate) fn evidence(stories: &[Story]) -> Evidence {
 }
 
 pub(crate) fn evidence_at(stories: &[Story], rate: f64, seed: u64) -> Evidence {
+    let plays: Vec<(Play, Story)> = stories.iter().map(|story| (Play::default(), story.clone())).collect();
+    played(&plays, rate, seed)
+}
+
+/// One story in several rounds, each with a candidate that behaves in its own way.
+pub(crate) fn in_rounds(story: &Story, candidates: &[Behaviour]) -> Evidence {
+    let round = |(index, candidate): (usize, &Behaviour)| {
+        (Play { round: index as u32 + 1, episode: 1 }, Story { candidate: candidate.clone(), ..story.clone() })
+    };
+    played(&candidates.iter().enumerate().map(round).collect::<Vec<_>>(), 100.0, 7)
+}
+
+/// Plays one after the other; those of one name are plays of one scenario.
+pub(crate) fn played(plays: &[(Play, Story)], rate: f64, seed: u64) -> Evidence {
     let mut recording = Recording {
         candidate: VariantEvidence::default(),
         baseline: VariantEvidence::default(),
@@ -129,16 +143,22 @@ pub(crate) fn evidence_at(stories: &[Story], rate: f64, seed: u64) -> Evidence {
         chance: Chance(seed),
         trace: 0,
     };
-    for (index, story) in stories.iter().enumerate() {
-        recording.scenario(index, story, rate);
+    for (index, (play, story)) in plays.iter().enumerate() {
+        recording.scenario(index, *play, story, rate);
+    }
+    let mut stories: Vec<Story> = Vec::new();
+    for (_, story) in plays {
+        if !stories.iter().any(|known| known.name == story.name) {
+            stories.push(story.clone());
+        }
     }
     let generator = stories.iter().map(|story| (story.name.to_owned(), healthy(rate))).collect();
     for evidence in [&mut recording.candidate, &mut recording.baseline] {
         evidence.logs.sort_by_key(|line| line.at);
     }
     Evidence {
-        run: run_meta(stories),
-        experiment: experiment(stories, rate),
+        run: run_meta(plays),
+        experiment: experiment(&stories, rate),
         events: recording.events,
         generator,
         candidate: recording.candidate,
@@ -160,7 +180,7 @@ struct Recording {
 }
 
 impl Recording {
-    fn scenario(&mut self, index: usize, story: &Story, rate: f64) {
+    fn scenario(&mut self, index: usize, play: Play, story: &Story, rate: f64) {
         let say = |seconds: f64, event: Event| TimedEvent { at: at(index, seconds), event };
         for (phase, start, end) in PHASES {
             self.events.push(say(start, Event::PhaseStarted { scenario: story.name.to_owned(), phase, seconds: end - start }));
@@ -168,12 +188,15 @@ impl Recording {
         for (variant, behaviour) in [(Variant::Candidate, &story.candidate), (Variant::Baseline, &story.baseline)] {
             let (scenario, detail) = (story.name.to_owned(), "checkout: success 100 %, p99 61 ms".to_owned());
             self.events.push(say(12.0, Event::SteadyState { scenario, variant, holds: true, detail }));
-            let fault = fault_record(index, story, behaviour);
+            let fault = FaultRecord { play, ..fault_record(index, story, behaviour) };
             self.events.push(say(12.02, Event::FaultApplied { variant, fault: fault.clone() }));
             self.events.push(say(26.0, Event::FaultReverted { variant, fault: fault.clone() }));
             self.side(variant).faults.push(fault);
         }
-        let slots = Slots { slot: SLOT, seed: 42 };
+        // Written as the file has it: an event may have more fields than are told here.
+        let report = serde_json::json!({"event": "generator", "scenario": story.name, "report": healthy(rate)});
+        self.events.push(say(36.5, serde_json::from_value(report).expect("an event")));
+        let slots = Slots { slot: SLOT, seed: 42 + u64::from(play.round - 1) * 1_000 + u64::from(play.episode - 1) };
         let mut weather = 0.0;
         for number in 0..(rate * 36.0) as u64 {
             let seconds = number as f64 / rate;
@@ -291,7 +314,8 @@ fn spans(request: &Request, calls: u32, failed: bool) -> Vec<SpanRecord> {
     spans
 }
 
-fn run_meta(stories: &[Story]) -> RunMeta {
+fn run_meta(plays: &[(Play, Story)]) -> RunMeta {
+    let rounds = plays.iter().map(|(play, _)| play.round).max().unwrap_or(1);
     let phases = |index: usize| {
         PHASES.iter().map(|(name, start, end)| PhaseRun { name: *name, start: at(index, *start), end: at(index, *end) }).collect()
     };
@@ -318,15 +342,15 @@ fn run_meta(stories: &[Story]) -> RunMeta {
         runtime: RuntimeKind::Docker,
         seed: 42,
         started: at(0, -8.0),
-        ended: Some(at(stories.len(), 2.0)),
+        ended: Some(at(plays.len(), 2.0)),
         slot_seconds: Some(SLOT.as_secs_f64()),
-        rounds: Rounds::default(),
-        scenarios: stories
+        rounds: Rounds { planned: rounds, most: rounds, done: rounds },
+        scenarios: plays
             .iter()
             .enumerate()
-            .map(|(index, story)| ScenarioRun {
+            .map(|(index, (play, story))| ScenarioRun {
                 name: story.name.to_owned(),
-                play: Play::default(),
+                play: *play,
                 phases: phases(index),
                 stopped: None,
                 steady_broken: None,
@@ -370,6 +394,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
         when: When::Always,
         faults: vec![story.fault.clone()],
         random: None,
+        episodes: 1,
         expect_fault: vec![
             load_expectation(">= 99%", "<= 900ms", 7),
             Expectation {
@@ -390,7 +415,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
         telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
         loads: IndexMap::from([("checkout".to_owned(), load)]),
         steady_state: vec![load_expectation(">= 99.5%", "<= 250ms", 3)],
-        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired },
+        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1 },
         gate: Gate {
             tolerance: Percent(0.05),
             harmful: Percent(0.3),

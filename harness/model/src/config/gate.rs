@@ -8,13 +8,18 @@ use crate::{
 };
 use std::time::Duration;
 
-pub(super) const BASELINE_KEYS: &[&str] = &["commit", "mode"];
+pub(super) const BASELINE_KEYS: &[&str] = &["commit", "mode", "rounds"];
 pub(super) const GATE_KEYS: &[&str] = &["tolerance", "harmful", "confidence", "inconclusive", "mode"];
 pub(super) const PHASE_KEYS: &[&str] = &["warmup", "steady", "recovery"];
 
+/// An instance carries its own luck; with four of each it is averaged out far enough that a comparison can be trusted.
+const ROUNDS: u32 = 4;
+/// More than anybody waits for.
+const MOST_ROUNDS: std::ops::RangeInclusive<u32> = 1..=50;
+
 /// `baseline`.
 pub(super) fn read_baseline(field: Option<Field<'_>>, problems: &mut Problems) -> Option<BaselineSpec> {
-    let default = BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired };
+    let default = BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: ROUNDS };
     let Some(field) = field else {
         return Some(default);
     };
@@ -22,7 +27,8 @@ pub(super) fn read_baseline(field: Option<Field<'_>>, problems: &mut Problems) -
     let commit = fields.or("commit", default.commit, |field| read_commit(field, problems));
     let words = [("paired", BaselineMode::Paired), ("recorded", BaselineMode::Recorded), ("none", BaselineMode::None)];
     let mode = fields.or("mode", default.mode, |field| field.choice(&words, problems));
-    Some(BaselineSpec { commit: commit?, mode: mode? })
+    let rounds = fields.or("rounds", default.rounds, |field| units::count(field, "a number of rounds such as 4", &MOST_ROUNDS, problems));
+    Some(BaselineSpec { commit: commit?, mode: mode?, rounds: rounds? })
 }
 
 fn read_commit(field: Field<'_>, problems: &mut Problems) -> Option<BaselineCommit> {

@@ -26,10 +26,7 @@ const GAP: Span = Span(Duration::from_secs(3));
 
 pub(super) fn read(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<Random> {
     let fields = field.fields("`random`", KEYS, problems)?;
-    let count = fields.or("count", COUNT, |field| match field.number("a number of faults such as 3", problems)? {
-        count if MOST.contains(&count) => Some(count),
-        _ => field.wrong(format!("a number from {} to {}", MOST.start(), MOST.end()), problems),
-    });
+    let count = fields.or("count", COUNT, |field| units::count(field, "a number of faults such as 3", &MOST, problems));
     let lasts = fields.or("for", LASTS, |field| units::long_span(field, problems));
     let gap = fields.or("gap", GAP, |field| units::span(field, problems));
     let all = [DRAWN_ON_EDGE, DRAWN_ON_SERVICE].concat();

@@ -23,12 +23,15 @@ use std::{
     path::Path,
 };
 
-pub(super) const KEYS: &[&str] = &["scenario", "why", "when", "faults", "random", "expect", "stop_when", "phases"];
+pub(super) const KEYS: &[&str] = &["scenario", "why", "when", "faults", "random", "expect", "stop_when", "phases", "episodes"];
 pub(super) const WHEN_KEYS: &[&str] = &["paths", "always"];
 pub(super) const EXPECT_KEYS: &[&str] = &["fault", "recovery", "logs"];
 pub(super) const RECOVERY_KEYS: &[&str] = &["within"];
 pub(super) const LOGS_KEYS: &[&str] = &["forbid"];
 pub(super) const STOP_KEYS: &[&str] = &["load", "success", "for"];
+
+/// More than anybody waits for.
+const MOST_EPISODES: std::ops::RangeInclusive<u32> = 1..=100;
 
 /// What a scenario is read against.
 pub(super) struct Around<'a> {
@@ -117,6 +120,7 @@ fn read(field: Field<'_>, around: &Around<'_>, problems: &mut Problems) -> Optio
     let phases = gate::read_phases(fields.get("phases"), around.phases, problems);
     let expect = read_expect(&fields, phases.unwrap_or(around.phases), around, problems);
     let stop_when = fields.or("stop_when", Vec::new(), |field| read_stops(field, around.names, problems));
+    let episodes = fields.or("episodes", 1, |field| units::count(field, "a number of episodes such as 5", &MOST_EPISODES, problems));
     let expect = expect?;
     Some(Scenario {
         name: name_text?.to_owned(),
@@ -129,6 +133,7 @@ fn read(field: Field<'_>, around: &Around<'_>, problems: &mut Problems) -> Optio
         forbid_logs: expect.logs?,
         stop_when: stop_when?,
         phases: phases?,
+        episodes: episodes?,
         source: name.map_or(field.key, |name| name.spot()).source(),
     })
 }

@@ -170,6 +170,9 @@ pub struct BaselineSection {
     pub commit: Option<String>,
     /// When it is measured. Default: paired.
     pub mode: Option<BaselineMode>,
+    /// With `paired`: in each round every instance of both is started afresh, since an instance carries its own luck: 1 to 50. Default: 4.
+    #[schemars(range(min = 1, max = 50))]
+    pub rounds: Option<u32>,
 }
 
 /// When the gate fails, and what it does then.
@@ -234,6 +237,9 @@ pub struct ScenarioFile {
     pub stop_when: Vec<StopEntry>,
     /// Its own phase lengths.
     pub phases: Option<PhasesSection>,
+    /// How often it is played in each round, on the same instances; for faults that are events: 1 to 100. Default: 1.
+    #[schemars(range(min = 1, max = 100))]
+    pub episodes: Option<u32>,
 }
 
 /// Faults that are drawn: the same for the same commit, others for another.

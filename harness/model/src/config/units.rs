@@ -2,7 +2,7 @@
 
 use super::{fields::Field, problems::Problems};
 use crate::units::{Percent, Span};
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Longer than this no phase, fault or wait may be.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -37,4 +37,12 @@ pub(super) fn share(field: Field<'_>, expected: &str, accept: impl Fn(f64) -> bo
     }
     problems.error(field.spot(), format!("`{}`: expected {expected}, found {percent}", field.name));
     None
+}
+
+/// A whole number within bounds; `example` names it where none is found.
+pub(super) fn count(field: Field<'_>, example: &str, bounds: &RangeInclusive<u32>, problems: &mut Problems) -> Option<u32> {
+    match field.number(example, problems)? {
+        count if bounds.contains(&count) => Some(count),
+        _ => field.wrong(format!("a number from {} to {}", bounds.start(), bounds.end()), problems),
+    }
 }

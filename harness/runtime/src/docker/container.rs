@@ -203,6 +203,7 @@ mod tests {
         StackSpec {
             run: "r1".to_owned(),
             variant: Variant::Candidate,
+            round: 1,
             root: PathBuf::from("/tree"),
             project: Project { services: IndexMap::from([(service.name.clone(), service)]), networks, ..Project::default() },
             processes: IndexMap::new(),

@@ -9,11 +9,12 @@ use std::collections::HashMap;
 pub(crate) struct Names {
     pub(crate) run: String,
     pub(crate) variant: Variant,
+    pub(crate) round: u32,
 }
 
 impl Names {
     pub(crate) fn of(spec: &StackSpec) -> Names {
-        Names { run: spec.run.clone(), variant: spec.variant }
+        Names { run: spec.run.clone(), variant: spec.variant, round: spec.round }
     }
 
     pub(crate) fn container(&self, service: &str) -> String {
@@ -37,7 +38,8 @@ impl Names {
             Variant::Candidate => "c",
             Variant::Baseline => "b",
         };
-        format!("sd-{}-{short}-{what}", self.run)
+        let round = if self.round > 1 { self.round.to_string() } else { String::new() };
+        format!("sd-{}-{short}{round}-{what}", self.run)
     }
 
     /// Of networks and volumes.

@@ -68,6 +68,7 @@ impl Run {
         StackSpec {
             run: self.id.clone(),
             variant,
+            round: 1,
             root: self.scratch.path().to_owned(),
             project: Project::default(),
             processes: indexmap::IndexMap::new(),

@@ -1,0 +1,75 @@
+//! Whether time went on as it should. Phases are written down by the wall clock, due times by one that is never set: where the two disagree the clock
+//! was set or the machine slept, and nothing that is told by phases means anything. Knows no latency.
+
+use crate::{
+    text,
+    view::{Arm, View},
+};
+use shakedown_model::{event::Phase, evidence::Request, time::UnixNanos};
+use std::time::Duration;
+
+/// So far the two clocks may drift apart, and phases may overlap.
+const SLACK: Duration = Duration::from_secs(1);
+/// Without a request for so long …
+const SILENCE: f64 = 2.0;
+/// … and for as long as so many requests should have taken: chance makes such a gap once in e²⁵.
+const MISSED: f64 = 25.0;
+
+/// What is wrong with the time of one play; `None`: nothing.
+pub(crate) fn complaint(view: &View<'_>) -> Option<String> {
+    view.run?;
+    let paired = view.evidence.baseline.as_ref().is_some_and(|baseline| baseline.paired);
+    let arms: Vec<&Arm<'_>> = std::iter::once(&view.candidate).chain(view.baseline.iter().filter(|_| paired)).collect();
+    went_back(view).or_else(|| misplaced(&arms)).or_else(|| silence(view, &arms))
+}
+
+/// A phase that ends before it begins, or begins before the one before it ended.
+fn went_back(view: &View<'_>) -> Option<String> {
+    let phases = &view.run?.phases;
+    let within = phases.iter().map(|phase| (phase.name, phase.start, phase.end));
+    let between = phases.windows(2).map(|pair| (pair[1].name, pair[0].end, pair[1].start));
+    let (phase, back) =
+        within.chain(between).map(|(phase, earlier, later)| (phase, earlier.since(later))).find(|(_, back)| *back > SLACK)?;
+    Some(format!("the clock went back by {} in or before the {} phase", text::seconds(back.as_secs_f64()), phase.word()))
+}
+
+/// Requests that were due in a phase by the load's own clock and outside it by the wall clock.
+fn misplaced(arms: &[&Arm<'_>]) -> Option<String> {
+    let off = |arm: &&Arm<'_>| -> Option<(Duration, Phase)> {
+        let distances = arm.requests.iter().filter_map(|request| Some((distance(arm, request)?, request.phase)));
+        distances.max_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance > SLACK)
+    };
+    let (distance, phase) = arms.iter().filter_map(off).max_by_key(|(distance, _)| *distance)?;
+    Some(format!(
+        "requests of the {} phase were due up to {} outside it: the clock was set, or the machine slept",
+        phase.word(),
+        text::seconds(distance.as_secs_f64())
+    ))
+}
+
+fn distance(arm: &Arm<'_>, request: &Request) -> Option<Duration> {
+    let window = arm.phase(request.phase)?;
+    Some(window.start.since(request.due).max(request.due.since(window.end)))
+}
+
+/// No request of either variant for a time in which there should have been many.
+fn silence(view: &View<'_>, arms: &[&Arm<'_>]) -> Option<String> {
+    let whole = view.candidate.whole()?;
+    let rate: f64 = view.evidence.experiment.loads.values().map(|load| load.rate.0).sum();
+    let mut due: Vec<UnixNanos> = arms.iter().flat_map(|arm| arm.requests).map(|request| request.due).collect();
+    if due.is_empty() || rate <= 0.0 {
+        return None;
+    }
+    // Of a play that was cut short the end is known to be missing.
+    let cut_short = view.evidence.run.aborted.is_some() || view.run.is_some_and(|run| run.stopped.is_some() || run.steady_broken.is_some());
+    due.extend((!cut_short).then_some(whole.end));
+    due.sort_unstable();
+    let longest = due.windows(2).map(|pair| pair[1].since(pair[0])).max()?.as_secs_f64();
+    (longest > SILENCE.max(MISSED / rate)).then(|| {
+        format!(
+            "no request was due for {} although {} are asked for: the machine slept, or evidence is missing",
+            text::seconds(longest),
+            text::rate(rate)
+        )
+    })
+}

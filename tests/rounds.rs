@@ -1,0 +1,171 @@
+//! Rounds and episodes on plain processes: fresh instances in each round, an end as soon as there is nothing more to learn, nothing left.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use serde_json::Value;
+use shakedown_tests::{Folder, Ran, findings, result, shop, signal, wait_for_each};
+use std::{collections::BTreeSet, process::Command};
+
+/// The shop, committed: candidate and baseline are the same commit, each with instances of its own.
+fn shop_folder(baseline: &str, scenario: &str) -> Folder {
+    let folder = Folder::new();
+    folder.copy(&shop());
+    let config = format!(
+        r#"
+services:
+  process:
+    payment: {{ run: [./shop, payment], env: {{ LISTEN: "{{{{ listen }}}}", PAYMENT_WORK_MS: "1" }}, ready: {{ http: /readyz }} }}
+    orders: {{ run: [./shop, orders], env: {{ LISTEN: "{{{{ listen }}}}", DATABASE_URL: "memory:", PAYMENT_URL: "http://{{{{ payment }}}}" }}, ready: {{ http: /readyz }} }}
+    catalog: {{ run: [./shop, catalog], env: {{ LISTEN: "{{{{ listen }}}}", DATABASE_URL: "memory:", REDIS_URL: "memory:" }}, ready: {{ http: /readyz }} }}
+    gateway: {{ run: [./shop, gateway], env: {{ LISTEN: "{{{{ listen }}}}", CATALOG_URL: "http://{{{{ catalog }}}}", ORDERS_URL: "http://{{{{ orders }}}}" }}, ready: {{ http: /readyz }} }}
+load:
+  checkout: {{ to: "gateway:8080", request: POST /checkout, body: '{{"sku": 17, "quantity": 1}}', rate: 80/s, timeout: 2s }}
+steady_state: [{{ load: checkout, success: ">= 95%", p99: "<= 1s" }}]
+baseline: {baseline}
+gate: {{ tolerance: 100%, harmful: 900% }}
+phases: {{ warmup: 1s, steady: 5s, recovery: 2s }}
+scenarios: [{scenario}]
+"#
+    );
+    folder.write("shakedown.yaml", &config);
+    git(&folder, &["init", "-q"]);
+    commit(&folder);
+    folder
+}
+
+fn commit(folder: &Folder) {
+    git(folder, &["add", "-A"]);
+    git(folder, &["commit", "-q", "-m", "the shop"]);
+}
+
+fn git(folder: &Folder, arguments: &[&str]) {
+    let mut git = Command::new("git");
+    git.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(arguments);
+    let ran = git.current_dir(folder.path()).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+fn slow(limit: &str) -> String {
+    format!(
+        r#"{{ scenario: slow, faults: [{{ for: 5s, on: "orders -> payment", latency: {{ delay: 60ms }} }}], expect: {{ fault: [{{ load: checkout, p99: "{limit}" }}] }} }}"#
+    )
+}
+
+const RUN: [&str; 7] = ["run", "--runtime", "process", "--base", "HEAD", "--out", "out"];
+
+fn json(folder: &Folder, name: &str) -> Value {
+    serde_json::from_str(&folder.read(name)).unwrap()
+}
+
+fn lines(folder: &Folder, name: &str) -> Vec<Value> {
+    folder.read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Round and episode of each play, in order.
+fn plays(run: &Value) -> Vec<(u64, u64)> {
+    let number = |played: &Value, name: &str| played["play"][name].as_u64().unwrap();
+    run["scenarios"].as_array().unwrap().iter().map(|played| (number(played, "round"), number(played, "episode"))).collect()
+}
+
+/// What the looks between rounds said.
+fn looks(folder: &Folder) -> Vec<(bool, String)> {
+    let looked = lines(folder, "out/events.jsonl").into_iter().filter(|event| event["event"] == "looked");
+    looked.map(|event| (event["enough"].as_bool().unwrap(), event["reason"].as_str().unwrap().to_owned())).collect()
+}
+
+/// Pids of the process groups that were started, and how many had been taken back before each.
+fn started(folder: &Folder) -> Vec<(u64, usize)> {
+    let mut settled = 0;
+    let mut started = Vec::new();
+    for record in lines(folder, "out/journal.jsonl") {
+        match record["change"]["group"]["pid"].as_u64() {
+            Some(pid) if record["change"]["undo"] == "kill_process_group" => started.push((pid, settled)),
+            _ => settled += usize::from(!record["settle"].is_null()),
+        }
+    }
+    started
+}
+
+#[test]
+fn when_everything_passes_the_run_ends_after_the_second_round_and_each_round_has_fresh_instances() {
+    let folder = shop_folder("{ rounds: 4 }", &slow("<= 1500ms"));
+    let ran = folder.shakedown(&RUN);
+    ran.expect_code(0).expect_stderr("4 rounds with fresh instances").expect_stderr("round 2/4");
+    let run = json(&folder, "out/run.json");
+    assert_eq!(run["rounds"], serde_json::json!({ "planned": 4, "most": 4, "done": 2 }));
+    assert_eq!(plays(&run), [(1, 1), (2, 1)]);
+    let looks = looks(&folder);
+    assert!(matches!(&looks[..], [(false, _), (true, why)] if why.contains("everything has passed")), "{looks:?}");
+
+    let started = started(&folder);
+    let pids: BTreeSet<u64> = started.iter().map(|(pid, _)| *pid).collect();
+    assert_eq!((started.len(), pids.len()), (16, 16), "two variants of four services in each of two rounds: {started:?}");
+    assert!(started[..8].iter().all(|(_, before)| *before == 0), "{started:?}");
+    assert!(started[8..].iter().all(|(_, before)| *before == 8), "the first round is gone before the second begins: {started:?}");
+    assert_eq!(folder.processes(), [""; 0]);
+
+    let before = folder.read("out/result.json");
+    folder.shakedown(&["judge", "out"]).expect_code(0);
+    assert_eq!(before, folder.read("out/result.json"), "judging again comes to the same, to the byte");
+}
+
+#[test]
+fn a_broken_limit_ends_the_run_after_the_first_round() {
+    let folder = shop_folder("{ rounds: 4 }", &slow("<= 20ms"));
+    folder.shakedown(&RUN).expect_code(1).expect_stderr("enough: slow/fault/checkout/p99 is broken");
+    let run = json(&folder, "out/run.json");
+    assert_eq!((&run["rounds"]["done"], plays(&run)), (&Value::from(1), vec![(1, 1)]));
+    assert!(findings(&result(&folder.path().join("out")), "fail").iter().any(|finding| finding.contains("checkout/p99")));
+    assert_eq!(folder.processes(), [""; 0]);
+}
+
+#[test]
+fn ctrl_c_in_the_second_round_leaves_the_machine_clean_and_the_round_is_not_done() {
+    let folder = shop_folder("{ rounds: 2 }", &slow("<= 1500ms"));
+    let mut child = folder.spawn(&RUN);
+    wait_for_each(&mut child, &["round 2/2", "latency on orders -> payment"]);
+    signal(&child, libc::SIGINT);
+    Ran::of(&child.wait_with_output().unwrap()).expect_code(130);
+    assert_eq!(folder.processes(), [""; 0]);
+    let run = json(&folder, "out/run.json");
+    assert_eq!((&run["rounds"]["done"], &run["clean"], plays(&run)), (&Value::from(1), &Value::from(true), vec![(1, 1), (2, 1)]));
+    assert_eq!(result(&folder.path().join("out"))["verdict"], "inconclusive");
+}
+
+#[test]
+fn a_second_round_that_cannot_start_is_an_environment_error_and_the_machine_is_clean() {
+    // The first start of each variant leaves a mark, the next one finds it.
+    let folder = shop_folder("{ rounds: 2 }", &slow("<= 1500ms"));
+    let config = folder.read("shakedown.yaml").replace(
+        "run: [./shop, payment]",
+        r#"run: [sh, -c, "echo x >> starts; [ $(wc -l < starts) -le 2 ] && exec ./shop payment; echo no third time >&2; exit 7"]"#,
+    );
+    folder.write("shakedown.yaml", &config);
+    commit(&folder);
+    folder.shakedown(&RUN).expect_code(4);
+    let run = json(&folder, "out/run.json");
+    assert!(run["aborted"]["reason"].as_str().unwrap().contains("no third time"), "{run:#}");
+    assert_eq!((&run["rounds"]["done"], &run["clean"]), (&Value::from(1), &Value::from(true)));
+    assert_eq!(folder.processes(), [""; 0]);
+}
+
+#[test]
+fn episodes_play_the_fault_again_on_the_same_instances() {
+    let scenario = "{ scenario: frozen, episodes: 3, phases: { warmup: 0s, steady: 2s, recovery: 1s }, faults: [{ for: 500ms, on: payment, pause: {} }], expect: { fault: [{ load: checkout, success: \">= 1%\" }] } }";
+    let folder = shop_folder("{ rounds: 4 }", scenario);
+    let ran = folder.shakedown(&["run", "--runtime", "process", "--baseline-mode", "none", "--out", "out"]);
+    assert!([0, 3].contains(&ran.code), "{}\n{}", ran.stdout, ran.stderr);
+    let run = json(&folder, "out/run.json");
+    assert_eq!(run["rounds"], serde_json::json!({ "planned": 1, "most": 1, "done": 1 }), "alone there is one round");
+    assert_eq!(plays(&run), [(1, 1), (1, 2), (1, 3)]);
+    assert_eq!(started(&folder).len(), 4);
+    let reverted = lines(&folder, "out/events.jsonl").into_iter().filter(|event| event["event"] == "fault_reverted");
+    let episodes: Vec<u64> = reverted
+        .map(|event| {
+            assert!(event["fault"]["dose"]["touched"].as_u64().unwrap() > 0, "{event:#}");
+            event["fault"]["play"]["episode"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(episodes, [1, 2, 3]);
+    assert_eq!(folder.processes(), [""; 0]);
+}
