@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, process::Command};
 
 /// Each room and the rooms it may use. What is not listed here is not a room.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("shakedown-model", &[]),
     ("shakedown-undo", &["shakedown-model"]),
     ("shakedown-judge", &["shakedown-model"]),
@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("shakedown-link", &[]),
     ("shakedown-load", &["shakedown-model"]),
     ("shakedown-commits", &["shakedown-model"]),
+    ("shakedown-history", &["shakedown-model", "shakedown-commits"]),
     ("shakedown-agent", &[]),
     ("shakedown-disk", &[]),
     ("shakedown-evidence", &["shakedown-model"]),

@@ -120,6 +120,23 @@ fn a_broken_limit_ends_the_run_after_the_first_round() {
 }
 
 #[test]
+fn a_stop_condition_ends_the_run_with_its_round() {
+    let scenario = slow("<= 1500ms").replace("faults:", "stop_when: [{ load: checkout, success: \"<= 100%\", for: 500ms }], faults:");
+    let folder = shop_folder("{ rounds: 4 }", &scenario);
+    folder.shakedown(&RUN).expect_code(3).expect_stderr("stopped early");
+    let looks = looks(&folder);
+    assert!(matches!(&looks[..], [(true, why)] if why.contains("slow was stopped early")), "{looks:?}");
+    assert_eq!(json(&folder, "out/run.json")["rounds"]["done"], 1);
+}
+
+#[test]
+fn a_run_in_which_nothing_is_to_be_played_has_one_round() {
+    let folder = shop_folder("{ rounds: 4 }", &slow("<= 1500ms"));
+    folder.shakedown(&[&RUN[..], &["--budget", "1s"]].concat()).expect_code(3);
+    assert_eq!(json(&folder, "out/run.json")["rounds"], serde_json::json!({ "planned": 1, "most": 1, "done": 1 }));
+}
+
+#[test]
 fn ctrl_c_in_the_second_round_leaves_the_machine_clean_and_the_round_is_not_done() {
     let folder = shop_folder("{ rounds: 2 }", &slow("<= 1500ms"));
     let mut child = folder.spawn(&RUN);
@@ -168,4 +185,37 @@ fn episodes_play_the_fault_again_on_the_same_instances() {
         .collect();
     assert_eq!(episodes, [1, 2, 3]);
     assert_eq!(folder.processes(), [""; 0]);
+}
+
+#[test]
+fn a_sigkill_in_the_second_round_is_recovered() {
+    let folder = shop_folder("{ rounds: 2 }", &slow("<= 1500ms"));
+    let mut child = folder.spawn(&RUN[..5]);
+    wait_for_each(&mut child, &["round 2/2", "latency on orders -> payment"]);
+    signal(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    assert_eq!(folder.processes().len(), 8, "the services of this round outlive the harness: {:?}", folder.processes());
+    folder.shakedown(&["recover"]).expect_code(0);
+    assert_eq!(folder.processes(), [""; 0]);
+}
+
+#[test]
+fn the_plan_tells_rounds_and_their_time_and_what_can_prove_little() {
+    let folder = shop_folder("{ rounds: 4 }", &slow("<= 1500ms"));
+    let plan = |arguments: &[&str]| folder.shakedown(&[&["plan", "--runtime", "process", "--base", "HEAD"], arguments].concat()).stdout;
+    let planned = plan(&[]);
+    assert!(planned.contains("4 rounds with fresh instances; about 60 s"), "13 s and a restart, four times: {planned}");
+    assert!(!planned.contains(" ! "), "20 pairs of slots are enough: {planned}");
+    assert!(plan(&["--budget", "90s"]).contains("4 rounds with fresh instances, up to 6 within the budget; about 60 s"));
+    let too_much = plan(&["--budget", "50s"]);
+    assert!(too_much.contains("slow  left out: does not fit into the budget"), "{too_much}");
+    let alone = plan(&["--baseline-mode", "none"]);
+    assert!(alone.contains("about 13 s") && !alone.contains("round"), "{alone}");
+
+    let short = shop_folder("{ rounds: 1 }", &slow("<= 1500ms"));
+    let planned = short.shakedown(&["plan", "--runtime", "process", "--base", "HEAD"]).stdout;
+    assert!(
+        planned.contains("! one round") && planned.contains("hold 5 pairs of slots") && planned.contains("make them 12 s"),
+        "{planned}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shakedown_model::{experiment::BaselineMode, units::Span, verdict::GateMode};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Puts every commit through a shakedown: starts the services, drives load, breaks things on purpose, compares with the baseline
 /// commit, and answers merge / don't merge / can't tell.
@@ -103,6 +103,9 @@ pub(crate) enum Command {
     /// The store of baselines.
     #[command(subcommand)]
     Baseline(BaselineAction),
+    /// Results of main over time; advises, never gates.
+    #[command(subcommand)]
+    History(HistoryAction),
     /// Prints the JSON Schema of the config.
     Schema,
     /// Prints completions for a shell.
@@ -134,6 +137,9 @@ pub(crate) struct Selection {
     /// Run every scenario, whatever the change touches.
     #[arg(long, env = "SHAKEDOWN_ALL")]
     pub(crate) all: bool,
+    /// Labels of the change, besides those that the CI says: shakedown:all, shakedown:skip, shakedown:NAME.
+    #[arg(long, env = "SHAKEDOWN_LABEL", value_name = "LABEL", num_args = 1.., value_delimiter = ',')]
+    pub(crate) label: Vec<String>,
     /// Compare with this revision.
     #[arg(long, env = "SHAKEDOWN_BASE", value_name = "REV")]
     pub(crate) base: Option<String>,
@@ -249,12 +255,49 @@ pub(crate) enum BaselineAction {
         /// The run directory; the newest one where none is given.
         directory: Option<PathBuf>,
     },
-    /// Removes all but the newest.
+    /// Removes all but the newest of each machine class.
     Prune {
-        /// How many stay.
+        /// How many of each machine class stay.
         #[arg(long, env = "SHAKEDOWN_KEEP", default_value_t = 20)]
         keep: usize,
+        /// Also removes what was measured longer ago, such as 90d.
+        #[arg(long, env = "SHAKEDOWN_OLDER_THAN", value_name = "DURATION", value_parser = days)]
+        older_than: Option<Duration>,
+        /// Also removes what belongs to commits that no branch or tag leads to any more.
+        #[arg(long, env = "SHAKEDOWN_UNREACHABLE")]
+        unreachable: bool,
+        /// Only says what would go.
+        #[arg(long, env = "SHAKEDOWN_DRY_RUN")]
+        dry_run: bool,
     },
+}
+
+/// What to do with history.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HistoryAction {
+    /// Keeps the results of a recorded run.
+    Record {
+        /// The run directory.
+        directory: PathBuf,
+    },
+    /// Lists what is kept, newest first.
+    List,
+    /// Shows lasting changes with the commits that brought them, and flaky scenarios.
+    Trends {
+        /// All series with all points, as one JSON document; as --format json.
+        #[arg(long, env = "SHAKEDOWN_TRENDS_JSON")]
+        json: bool,
+    },
+    /// Joins fetched git notes (refs/notes/shakedown-origin) into ours, so that they can be pushed.
+    Merge,
+}
+
+/// `90d`, or what a span of the config may be.
+fn days(text: &str) -> Result<Duration, String> {
+    match text.trim().strip_suffix('d').map(|number| number.trim().parse::<u32>()) {
+        Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
+        _ => text.parse::<Span>().map(|span| span.0).map_err(|_| "expected a duration such as 90d or 12h".to_owned()),
+    }
 }
 
 fn shard(text: &str) -> Result<(u32, u32), String> {
@@ -296,6 +339,15 @@ mod tests {
         let all = flags(&command).into_iter().chain(command.get_subcommands().flat_map(flags));
         for flag in all.filter(|flag| !["help", "version"].contains(&flag.get_id().as_str())) {
             assert!(flag.get_env().is_some(), "--{}", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn ages_may_be_days() {
+        assert_eq!(days("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(days("12h"), Ok(Duration::from_secs(43_200)));
+        for wrong in ["", "d", "-1d", "90", "many d"] {
+            assert!(days(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -6,16 +6,20 @@ use crate::{
     files::{Disk, environment},
     terminal::Terminal,
 };
-use shakedown_commits::{CiEnvironment, Question, Repository};
+use shakedown_commits::{CiEnvironment, Question, Repository, Selection as Asked};
+use shakedown_history::{History, exercised_by_records, exercised_by_runs};
 use shakedown_model::{
     config::{self, Loaded},
     experiment::BaselineMode,
+    history::{Exercise, HistoryStore},
     plan::Plan,
     run::CommitInfo,
+    time::UnixNanos,
 };
-use shakedown_run::Choice;
+use shakedown_run::{Choice, ServiceGraph};
 use shakedown_runtime::Runtime;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -75,11 +79,14 @@ pub(crate) async fn runtime(global: &Global, loaded: &Loaded) -> Result<(Arc<dyn
 pub(crate) struct Commits {
     pub(crate) repository: Option<Repository>,
     pub(crate) info: CommitInfo,
+    pub(crate) ci: CiEnvironment,
 }
 
+/// Finds candidate and baseline.
 pub(crate) fn commits(loaded: &Loaded, selection: &Selection, mode: BaselineMode) -> Result<Commits, Failure> {
     let experiment = &loaded.experiment;
     let usage = |error: shakedown_commits::CommitError| Failure::usage(error, "see `git log`; --base and --head take what git understands");
+    let ci = CiEnvironment::read(|name| std::env::var(name).ok());
     let Some(repository) = Repository::discover(&experiment.root).map_err(usage)? else {
         if let Some(revision) = selection.base.as_ref().or(selection.head.as_ref()) {
             return Err(Failure::usage(
@@ -88,9 +95,8 @@ pub(crate) fn commits(loaded: &Loaded, selection: &Selection, mode: BaselineMode
             ));
         }
         let baseline_source = "none: not a git repository".to_owned();
-        return Ok(Commits { repository: None, info: CommitInfo { baseline_source, ..CommitInfo::default() } });
+        return Ok(Commits { repository: None, info: CommitInfo { baseline_source, ..CommitInfo::default() }, ci });
     };
-    let ci = CiEnvironment::read(|name| std::env::var(name).ok());
     let question =
         Question { head: selection.head.as_deref(), base: selection.base.as_deref(), config: &experiment.baseline.commit, ci: &ci };
     let mut info = repository.find(&question).map_err(usage)?;
@@ -99,22 +105,26 @@ pub(crate) fn commits(loaded: &Loaded, selection: &Selection, mode: BaselineMode
         info.baseline_subject = None;
         info.baseline_source = "none: --baseline-mode none, or baseline.mode in the config".to_owned();
     }
-    Ok(Commits { repository: Some(repository), info })
+    Ok(Commits { repository: Some(repository), info, ci })
 }
 
 /// The plan for these commits.
-pub(crate) fn plan(
+pub(crate) async fn plan(
     loaded: &Loaded,
     selection: &Selection,
     commits: &Commits,
     runtime: &dyn Runtime,
     runtime_why: String,
+    terminal: &Terminal,
 ) -> Result<Plan, Failure> {
-    let mode = selection.baseline_mode.unwrap_or(loaded.experiment.baseline.mode);
+    let experiment = &loaded.experiment;
     let usage = |error: shakedown_commits::CommitError| Failure::usage(error, "see `git status`");
+    if let Some(why) = &commits.ci.unreadable {
+        terminal.note(&format!("warning: {why}; labels and the base of a merge queue are not known"));
+    }
     let (mut trailer, mut changed) = (None, None);
     if let (Some(repository), Some(candidate)) = (&commits.repository, &commits.info.candidate) {
-        trailer = repository.selection(candidate).map_err(usage)?;
+        trailer = repository.selection(candidate, &commits.ci).map_err(usage)?;
         if let Some(baseline) = &commits.info.baseline {
             changed = Some(repository.changed_paths(baseline, candidate, commits.info.dirty).map_err(usage)?);
         }
@@ -122,15 +132,42 @@ pub(crate) fn plan(
     let choice = Choice {
         names: selection.scenario.clone(),
         all: selection.all,
+        labels: Asked::of_labels(&[&commits.ci.labels[..], &selection.label[..]].concat()),
         trailer,
-        changed: changed.map(|paths| below(&paths, commits, &loaded.experiment.root)),
+        changed: changed.map(|paths| below(&paths, commits, &experiment.root)),
+        graph: ServiceGraph::of(experiment, loaded.project.as_ref(), &top(commits, &experiment.root)),
+        exercised: exercised(loaded, selection, commits, terminal).await,
+        now: Some(now()),
         shard: selection.shard,
         budget: selection.budget.map(|span| span.0),
         seed: selection.seed,
-        mode: Some(mode),
+        mode: Some(selection.baseline_mode.unwrap_or(experiment.baseline.mode)),
     };
-    shakedown_run::plan(&loaded.experiment, commits.info.clone(), &choice, runtime.kind(), runtime_why)
+    shakedown_run::plan(experiment, commits.info.clone(), &choice, runtime.kind(), runtime_why)
         .map_err(|error| Failure::usage(error, "see `shakedown plan --all`"))
+}
+
+pub(crate) fn now() -> UnixNanos {
+    UnixNanos(u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default())
+}
+
+/// How scenarios fared in runs that are still here and in what history keeps. A bucket is asked only where the answer decides something.
+async fn exercised(loaded: &Loaded, selection: &Selection, commits: &Commits, terminal: &Terminal) -> BTreeMap<String, Exercise> {
+    let home = home(&loaded.experiment.root);
+    let (mut exercised, counted) = exercised_by_runs(&home.join("runs"));
+    let Some(spec) = &loaded.experiment.history else { return exercised };
+    if matches!(spec.store, HistoryStore::Bucket { .. }) && selection.budget.is_none() {
+        return exercised;
+    }
+    let kept = match History::open(&spec.store, &home, commits.repository.as_ref()) {
+        Ok(history) => history.read().await,
+        Err(error) => Err(error),
+    };
+    match kept {
+        Ok(kept) => exercised_by_records(&mut exercised, &kept.records, &counted),
+        Err(error) => terminal.note(&format!("warning: history is not known: {error}")),
+    }
+    exercised
 }
 
 /// Paths relative to the config's directory as well as to the repository: globs are written either way.
@@ -140,6 +177,11 @@ fn below(paths: &[String], commits: &Commits, root: &Path) -> Vec<String> {
     let mut all: Vec<String> = inside.chain(paths.iter().cloned()).collect();
     all.dedup();
     all
+}
+
+/// Root of the repository as the config's directory names it.
+fn top(commits: &Commits, root: &Path) -> PathBuf {
+    root.ancestors().nth(prefix(commits, root).components().count()).unwrap_or(root).to_owned()
 }
 
 /// Where the config's directory lies in the repository.

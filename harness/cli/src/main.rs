@@ -57,6 +57,7 @@ async fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<u8, fail
         Command::Report(options) => commands::report::run(options, terminal),
         Command::Recover(options) => commands::recover::run(global, options, terminal).await,
         Command::Baseline(action) => commands::baseline::run(global, action, terminal),
+        Command::History(action) => commands::history::run(global, action, terminal).await,
         Command::Schema => commands::schema::config(terminal),
         Command::Completions { shell } => commands::schema::completions(*shell, terminal),
         Command::Man => commands::schema::man(terminal),

@@ -1,24 +1,36 @@
 //! A repository as far as a gate needs it: commits, differences, trees.
 
-use crate::select::Selection;
+use crate::find::UNSHALLOW;
 use git2::{DiffOptions, Oid, StatusOptions, build::CheckoutBuilder};
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 /// Why git could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// A revision that does not exist here.
-    #[error("no commit `{revision}` in this repository{hint}")]
+    #[error("no commit `{revision}` in this repository; {hint}")]
     NoSuchRevision {
         /// As it was asked for.
         revision: String,
-        /// The way out, with a leading `; `, or nothing.
+        /// The way out.
         hint: &'static str,
+    },
+    /// Git trusts a repository of its own user only.
+    #[error("git refuses {folder}, since it belongs to another user: run `git config --global --add safe.directory {folder}`")]
+    NotTrusted {
+        /// As it was asked for.
+        folder: PathBuf,
     },
     /// libgit2 said no.
     #[error("git: {0}")]
     Git(#[from] git2::Error),
+    /// In a shallow clone a commit that is missing may well be reachable.
+    #[error("which commits are reachable cannot be told: {UNSHALLOW}")]
+    CutOff,
     /// A tree could not be written.
     #[error("cannot write {path}: {source}")]
     Io {
@@ -50,6 +62,7 @@ impl Repository {
             Ok(git) if git.is_bare() => Ok(None),
             Ok(git) => Ok(Some(Repository { git })),
             Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(error) if error.code() == git2::ErrorCode::Owner => Err(CommitError::NotTrusted { folder: folder.to_owned() }),
             Err(error) => Err(error.into()),
         }
     }
@@ -68,11 +81,7 @@ impl Repository {
     pub fn resolve(&self, revision: &str) -> Result<Oid, CommitError> {
         let not_found = |_| CommitError::NoSuchRevision {
             revision: revision.to_owned(),
-            hint: if self.is_shallow() {
-                "; the clone is shallow: run `git fetch --unshallow` (in GitHub Actions: actions/checkout with `fetch-depth: 0`)"
-            } else {
-                "; `git fetch` it, or name another one"
-            },
+            hint: if self.is_shallow() { UNSHALLOW } else { "`git fetch` it, or name another one" },
         };
         Ok(self.git.revparse_single(revision).and_then(|object| object.peel_to_commit()).map_err(not_found)?.id())
     }
@@ -112,10 +121,21 @@ impl Repository {
         Ok(paths)
     }
 
-    /// What the trailer `Shakedown:` of a commit message asks for.
-    pub fn selection(&self, commit: &str) -> Result<Option<Selection>, CommitError> {
-        let commit = self.git.find_commit(self.resolve(commit)?)?;
-        Ok(Selection::of_message(&String::from_utf8_lossy(commit.message_bytes())))
+    /// The parents that a commit names, whether they are here or not: a shallow clone hides them.
+    pub(crate) fn parents_as_written(&self, commit: Oid) -> Result<Vec<Oid>, CommitError> {
+        let odb = self.git.odb()?;
+        let object = odb.read(commit)?;
+        let header = object.data().split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+        let parents = header.filter_map(|line| line.strip_prefix(b"parent ".as_slice()));
+        Ok(parents.filter_map(|id| std::str::from_utf8(id).ok().and_then(|id| Oid::from_str(id).ok())).collect())
+    }
+
+    /// Whether history is cut off behind a commit.
+    pub(crate) fn is_cut(&self, commit: Oid) -> Result<bool, CommitError> {
+        let written = self.parents_as_written(commit)?;
+        Ok(self.is_shallow()
+            && (self.git.find_commit(commit)?.parent_count() != written.len()
+                || written.iter().any(|&parent| self.git.find_commit(parent).is_err())))
     }
 
     /// Writes the tree of `commit` below `cache`, once: a second call finds it there. Plain files, no `.git`; the repository is not touched.
@@ -142,6 +162,21 @@ impl Repository {
             std::fs::remove_dir_all(&unfinished).map_err(io(&unfinished))?;
         }
         Ok(target)
+    }
+
+    /// All commits that a branch, a tag or `HEAD` leads to.
+    pub(crate) fn reachable(&self) -> Result<HashSet<String>, CommitError> {
+        if self.is_shallow() {
+            return Err(CommitError::CutOff);
+        }
+        let mut walk = self.git.revwalk()?;
+        for glob in ["refs/heads/*", "refs/remotes/*", "refs/tags/*"] {
+            walk.push_glob(glob)?;
+        }
+        if self.git.head().is_ok() {
+            walk.push_head()?;
+        }
+        Ok(walk.filter_map(Result::ok).map(|id| id.to_string()).collect())
     }
 
     /// The commit and its first-parent ancestors, newest first, at most `limit`.

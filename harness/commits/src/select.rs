@@ -1,6 +1,6 @@
-//! Which scenarios a commit asks for: trailer and changed paths.
+//! Which scenarios a change asks for: trailers, labels and changed paths.
 
-/// What a commit message asks for: `Shakedown: skip`, `Shakedown: all`, `Shakedown: slow-payment, redis-down`.
+/// What a commit message or the labels of a pull request ask for: `Shakedown: skip`, `Shakedown: all`, `Shakedown: slow-payment, redis-down`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
     /// Nothing runs.
@@ -25,6 +25,31 @@ impl Selection {
             ["skip"] => Some(Selection::Skip),
             ["all"] => Some(Selection::All),
             _ => Some(Selection::Names(names)),
+        }
+    }
+}
+
+impl Selection {
+    /// Reads labels such as `shakedown:all`, `shakedown:skip`, `shakedown:slow-payment`; others are not ours. Where several are there, the one
+    /// that runs more wins.
+    pub fn of_labels(labels: &[String]) -> Option<Selection> {
+        let ours = labels.iter().filter_map(|label| {
+            let (key, value) = label.split_once(':')?;
+            key.trim().eq_ignore_ascii_case("shakedown").then_some(value.trim()).filter(|value| !value.is_empty())
+        });
+        let (mut names, mut all, mut skip) = (Vec::new(), false, false);
+        for value in ours {
+            match value {
+                "all" => all = true,
+                "skip" => skip = true,
+                name => names.push(name.to_owned()),
+            }
+        }
+        match (all, names.is_empty(), skip) {
+            (true, _, _) => Some(Selection::All),
+            (false, false, _) => Some(Selection::Names(names)),
+            (false, true, true) => Some(Selection::Skip),
+            (false, true, false) => None,
         }
     }
 }
@@ -59,6 +84,16 @@ mod tests {
         for (message, expected) in cases {
             assert_eq!(Selection::of_message(message), expected, "{message:?}");
         }
+    }
+
+    #[test]
+    fn labels_select_and_the_one_that_runs_more_wins() {
+        let of = |labels: &[&str]| Selection::of_labels(&labels.iter().map(|&label| label.to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["bug", "shake:all"]), None);
+        assert_eq!(of(&["Shakedown: skip"]), Some(Selection::Skip));
+        assert_eq!(of(&["shakedown:skip", "shakedown:a", "shakedown:b"]), Some(Selection::Names(vec!["a".to_owned(), "b".to_owned()])));
+        assert_eq!(of(&["shakedown:a", "shakedown:all"]), Some(Selection::All));
+        assert_eq!(of(&["shakedown:", "shakedown"]), None);
     }
 
     #[test]

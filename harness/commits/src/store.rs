@@ -2,10 +2,13 @@
 //!
 //! `<store>/<commit>/<class hash>/` is a run directory as it was saved. Writes are atomic (copy aside, rename).
 
-use crate::repository::Repository;
+use crate::repository::{CommitError, Repository};
 use sha2::{Digest as _, Sha256};
 use shakedown_model::{run::RunMeta, time::UnixNanos};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +21,9 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// Git said no.
+    #[error(transparent)]
+    Git(#[from] CommitError),
     /// Not a run directory, or one of another version.
     #[error("{path} is not a run that can be a baseline: {why}")]
     NotARun {
@@ -126,18 +132,49 @@ impl Store {
         Ok(of_class(true).or_else(|| of_class(false)).cloned())
     }
 
-    /// Removes all but the newest `keep`; says what went.
-    pub fn prune(&self, keep: usize) -> Result<Vec<Entry>, StoreError> {
-        let gone: Vec<Entry> = self.list()?.into_iter().skip(keep).collect();
-        for entry in &gone {
-            std::fs::remove_dir_all(&entry.path).map_err(io(&entry.path))?;
-            if let Some(parent) = entry.path.parent() {
-                // Fails where another machine class still lies there, as it should.
-                let _ = std::fs::remove_dir(parent);
-            }
+    /// What `rule` lets go, each with the reason; nothing is removed.
+    pub fn superfluous(&self, rule: &Prune<'_>) -> Result<Vec<(Entry, String)>, StoreError> {
+        let reachable = rule.reachable_in.map(Repository::reachable).transpose()?;
+        let mut of_class: HashMap<String, usize> = HashMap::new();
+        let mut gone = Vec::new();
+        for entry in self.list()? {
+            let rank = of_class.entry(entry.run.machine.class()).or_default();
+            *rank += 1;
+            let lost = reachable.as_ref().is_some_and(|reachable| !reachable.contains(&entry.commit));
+            let why = if lost {
+                "no branch or tag leads to its commit".to_owned()
+            } else if rule.before.is_some_and(|before| entry.measured() < before) {
+                "it is too old".to_owned()
+            } else if *rank > rule.keep {
+                format!("{} newer ones are of its machine class", *rank - 1)
+            } else {
+                continue;
+            };
+            gone.push((entry, why));
         }
         Ok(gone)
     }
+
+    /// Removes an entry.
+    pub fn remove(&self, entry: &Entry) -> Result<(), StoreError> {
+        std::fs::remove_dir_all(&entry.path).map_err(io(&entry.path))?;
+        if let Some(parent) = entry.path.parent() {
+            // Fails where another machine class still lies there, as it should.
+            let _ = std::fs::remove_dir(parent);
+        }
+        Ok(())
+    }
+}
+
+/// What of a store stays.
+#[derive(Clone, Copy, Default)]
+pub struct Prune<'r> {
+    /// The newest of each machine class.
+    pub keep: usize,
+    /// Only what was measured since then.
+    pub before: Option<UnixNanos>,
+    /// Only what belongs to commits that a branch or a tag of this repository leads to.
+    pub reachable_in: Option<&'r Repository>,
 }
 
 fn folders(root: &Path) -> Result<Vec<PathBuf>, StoreError> {

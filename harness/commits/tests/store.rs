@@ -2,13 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use shakedown_commits::Store;
+use shakedown_commits::{Prune, Repository, Store};
 use shakedown_model::{
     plan::RuntimeKind,
     run::{Abort, AbortKind, CommitInfo, Machine, RUN_SCHEMA, Rounds, RunMeta},
     time::UnixNanos,
 };
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
     RunMeta {
@@ -53,8 +53,72 @@ fn what_is_saved_is_found_by_commit_and_machine_class() {
     let other_class = store.find("aaa", "something else", None).unwrap().unwrap();
     assert_ne!(other_class.run.machine.class(), "something else", "handed over so that the judge can refuse it by name");
     assert!(store.find("ccc", &class, None).unwrap().is_none());
-    assert_eq!(store.prune(1).unwrap().len(), 2);
-    assert_eq!(store.list().unwrap()[0].commit, "bbb");
+}
+
+fn filled(folder: &Path, runs: &[RunMeta]) -> Store {
+    let store = Store::at(folder.join("store"));
+    for (number, run) in runs.iter().enumerate() {
+        write(&folder.join(number.to_string()), run);
+        store.save(&folder.join(number.to_string())).unwrap();
+    }
+    store
+}
+
+fn superfluous(store: &Store, rule: &Prune<'_>) -> Vec<(String, usize, String)> {
+    let gone = store.superfluous(rule).unwrap();
+    gone.into_iter().map(|(entry, why)| (entry.commit, entry.run.machine.cores, why)).collect()
+}
+
+#[test]
+fn pruning_keeps_the_newest_of_each_machine_class_and_nothing_that_is_too_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = filled(folder.path(), &[run("a", 2, 1), run("b", 2, 2), run("c", 2, 3), run("a", 4, 0)]);
+    let one_each = Prune { keep: 1, ..Prune::default() };
+    let names: Vec<(String, usize)> = superfluous(&store, &one_each).into_iter().map(|(commit, cores, _)| (commit, cores)).collect();
+    assert_eq!(names, [("b".to_owned(), 2), ("a".to_owned(), 2)]);
+    let old = superfluous(&store, &Prune { keep: 9, before: Some(UnixNanos(2)), ..Prune::default() });
+    assert_eq!(old.iter().map(|(commit, cores, _)| (commit.as_str(), *cores)).collect::<Vec<_>>(), [("a", 2), ("a", 4)]);
+    assert!(old[0].2.contains("too old"), "{old:?}");
+    assert_eq!(store.list().unwrap().len(), 4, "asking removes nothing");
+    for (entry, _) in store.superfluous(&one_each).unwrap() {
+        store.remove(&entry).unwrap();
+    }
+    assert_eq!(store.list().unwrap().len(), 2);
+}
+
+#[test]
+fn pruning_lets_commits_go_that_nothing_leads_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |place: &Path, arguments: &[&str]| {
+        let output =
+            Command::new("git").args(["-c", "user.name=t", "-c", "user.email=t@x"]).args(arguments).current_dir(place).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let place = folder.path().join("repository");
+    std::fs::create_dir(&place).unwrap();
+    git(&place, &["init", "-q", "-b", "main"]);
+    let commit = |message: &str| {
+        git(&place, &["commit", "-q", "--allow-empty", "-m", message]);
+        git(&place, &["rev-parse", "HEAD"])
+    };
+    let kept = commit("kept");
+    let lost = commit("lost");
+    git(&place, &["reset", "-q", "--hard", &kept]);
+    commit("went on");
+    let store = filled(folder.path(), &[run(&kept, 2, 1), run(&lost, 2, 2), run("0123456789012345678901234567890123456789", 2, 3)]);
+    let repository = Repository::discover(&place).unwrap().unwrap();
+    let gone = superfluous(&store, &Prune { keep: 9, reachable_in: Some(&repository), ..Prune::default() });
+    let mut names: Vec<&str> = gone.iter().map(|(commit, ..)| commit.as_str()).collect();
+    names.sort_unstable();
+    let mut expected = [lost.as_str(), "0123456789012345678901234567890123456789"];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    let shallow = folder.path().join("shallow");
+    git(folder.path(), &["clone", "-q", "--depth", "1", &format!("file://{}", place.display()), "shallow"]);
+    let shallow = Repository::discover(&shallow).unwrap().unwrap();
+    let error = store.superfluous(&Prune { keep: 9, reachable_in: Some(&shallow), ..Prune::default() }).unwrap_err().to_string();
+    assert!(error.contains("git fetch --unshallow"), "{error}");
 }
 
 #[test]

@@ -5,11 +5,18 @@ use crate::{
     text,
     view::{Arm, View},
 };
-use shakedown_model::{event::Phase, evidence::Request, time::UnixNanos};
+use shakedown_model::{
+    event::Phase,
+    evidence::Request,
+    run::{PhaseRun, ScenarioRun},
+    time::{UnixNanos, Window},
+};
 use std::time::Duration;
 
 /// So far the two clocks may drift apart, and phases may overlap.
 const SLACK: Duration = Duration::from_secs(1);
+/// Before the first phase and after the last one load may run so long.
+const AROUND: Duration = Duration::from_secs(10);
 /// Without a request for so long …
 const SILENCE: f64 = 2.0;
 /// … and for as long as so many requests should have taken: chance makes such a gap once in e²⁵.
@@ -20,7 +27,7 @@ pub(crate) fn complaint(view: &View<'_>) -> Option<String> {
     view.run?;
     let paired = view.evidence.baseline.as_ref().is_some_and(|baseline| baseline.paired);
     let arms: Vec<&Arm<'_>> = std::iter::once(&view.candidate).chain(view.baseline.iter().filter(|_| paired)).collect();
-    went_back(view).or_else(|| misplaced(&arms)).or_else(|| silence(view, &arms))
+    went_back(view).or_else(|| misplaced(view, &arms)).or_else(|| silence(view, &arms))
 }
 
 /// A phase that ends before it begins, or begins before the one before it ended.
@@ -34,22 +41,31 @@ fn went_back(view: &View<'_>) -> Option<String> {
 }
 
 /// Requests that were due in a phase by the load's own clock and outside it by the wall clock.
-fn misplaced(arms: &[&Arm<'_>]) -> Option<String> {
-    let off = |arm: &&Arm<'_>| -> Option<(Duration, Phase)> {
-        let distances = arm.requests.iter().filter_map(|request| Some((distance(arm, request)?, request.phase)));
-        distances.max_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance > SLACK)
+fn misplaced(view: &View<'_>, arms: &[&Arm<'_>]) -> Option<String> {
+    let run = view.run?;
+    let windows: Vec<(Phase, Window)> =
+        run.phases.iter().enumerate().map(|(place, phase)| (phase.name, allowed(run, place, phase))).collect();
+    let distance = |request: &Request| {
+        let (phase, window) = windows.iter().find(|(phase, _)| *phase == request.phase)?;
+        Some((window.start.since(request.due).max(request.due.since(window.end)), *phase))
     };
-    let (distance, phase) = arms.iter().filter_map(off).max_by_key(|(distance, _)| *distance)?;
+    let requests = arms.iter().flat_map(|arm| arm.requests);
+    let (distance, phase) = requests.filter_map(|request| distance(request)).max_by_key(|(distance, _)| *distance)?;
+    if distance.is_zero() {
+        return None;
+    }
     Some(format!(
-        "requests of the {} phase were due up to {} outside it: the clock was set, or the machine slept",
+        "requests of the {} phase were due {} and more outside it: the clock was set, or the machine slept",
         phase.word(),
         text::seconds(distance.as_secs_f64())
     ))
 }
 
-fn distance(arm: &Arm<'_>, request: &Request) -> Option<Duration> {
-    let window = arm.phase(request.phase)?;
-    Some(window.start.since(request.due).max(request.due.since(window.end)))
+/// Where requests of a phase may be due: up to the next phase, as what is looked at between two belongs to the earlier one.
+fn allowed(run: &ScenarioRun, place: usize, phase: &PhaseRun) -> Window {
+    let early = if place == 0 { AROUND } else { SLACK };
+    let end = run.phases.get(place + 1).map_or(phase.end + AROUND, |next| next.start.max(phase.end) + SLACK);
+    Window { start: UnixNanos(phase.start.0.saturating_sub(early.as_nanos() as u64)), end }
 }
 
 /// No request of either variant for a time in which there should have been many.

@@ -172,13 +172,14 @@ fn a_round_that_never_began_keeps_the_scenario_from_passing() {
 // Recovery of both, play by play
 
 /// So many rounds in which payment is killed; the candidate's requests fail for so long after it, the baseline's for 0.3 s.
-fn killed(rounds: usize, sick: f64) -> Evidence {
+fn killed(rounds: u32, sick: f64) -> Evidence {
     let mut story = Story::slow_payment("payment-killed");
     story.fault.on = Target::Service("payment".to_owned());
     story.fault.action = Action::Kill;
     story.baseline = Behaviour { fault: 0.03, touched: 1, sick: 0.3, ..Behaviour::default() };
-    let candidate = Behaviour { sick, ..story.baseline.clone() };
-    in_rounds(&story, &vec![candidate; rounds])
+    story.candidate = Behaviour { sick, ..story.baseline.clone() };
+    let plays: Vec<(Play, Story)> = (1..=rounds).map(|round| (Play { round, episode: 1 }, story.clone())).collect();
+    played(&plays, 40.0, 7)
 }
 
 #[test]

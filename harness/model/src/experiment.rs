@@ -2,6 +2,7 @@
 
 use crate::{
     fault::{Edge, Fault, Target},
+    history::HistorySpec,
     units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
     verdict::GateMode,
 };
@@ -37,6 +38,9 @@ pub struct Experiment {
     pub baseline: BaselineSpec,
     /// When it fails.
     pub gate: Gate,
+    /// Where results of main are kept; `None`: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<HistorySpec>,
     /// How long the phases last where a scenario does not say.
     pub phases: PhaseLengths,
     /// What is done to the system, in the order of the file.
@@ -257,6 +261,8 @@ fn one() -> u32 {
 pub enum BaselineCommit {
     /// Where the candidate's branch left the main branch.
     MergeBase,
+    /// The nearest tag behind the candidate: the release before it.
+    LastTag,
     /// Whatever git understands.
     Revision(String),
 }

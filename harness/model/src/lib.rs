@@ -9,6 +9,7 @@ pub mod event;
 pub mod evidence;
 pub mod experiment;
 pub mod fault;
+pub mod history;
 pub mod ids;
 pub mod plan;
 pub mod result;

@@ -23,6 +23,11 @@ impl Extent {
         Extent { rounds: if is_paired { experiment.baseline.rounds.max(1) } else { 1 }, restart: restart(runtime) }
     }
 
+    /// Where there is nothing to play, playing it again is of no use.
+    pub(crate) fn for_phases(self, phases: Duration) -> Extent {
+        if phases.is_zero() { Extent { rounds: 1, ..self } } else { self }
+    }
+
     /// What the phases of one round may take, so that all rounds that are asked for fit into `budget`. A run of one round has no restart.
     pub(crate) fn phases_within(self, budget: Duration) -> Duration {
         if self.rounds == 1 {
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(extent(4).most(PHASES, minutes(1)), 4, "what is asked for is played, which scenarios is another question");
         assert_eq!(extent(4).most(PHASES, minutes(7)), 6);
         assert_eq!(extent(4).most(PHASES, minutes(600)), 8);
-        assert_eq!(extent(4).most(Duration::ZERO, minutes(5)), 4, "nothing to play is not played more often");
+        let nothing = extent(4).for_phases(Duration::ZERO);
+        assert_eq!((nothing.rounds, nothing.most(Duration::ZERO, minutes(5))), (1, 1), "nothing to play is not played more often");
     }
 }

@@ -4,17 +4,20 @@
 
 mod announce;
 mod background;
+mod choice;
 mod clean;
 mod conductor;
 mod environment;
 mod extent;
 mod faults;
+mod graph;
 mod helpers;
 mod instances;
 mod interrupt;
 mod live;
 mod look;
 mod machine;
+mod margin;
 mod means;
 mod plan;
 mod posts;
@@ -29,9 +32,11 @@ mod weather;
 
 pub use announce::Announcer;
 pub use conductor::{Orders, Outcome, Tree, conduct};
+pub use graph::ServiceGraph;
 pub use interrupt::{Interrupt, Signal};
 pub use look::{Look, Looker, Looking};
 pub use machine::fingerprint;
+pub use margin::{Bracket, Margin, next_of};
 pub use means::mechanism;
 pub use plan::{Choice, PlanError, plan};
 pub use sides::Helpers;

@@ -3,12 +3,13 @@
 use super::*;
 use indexmap::IndexMap;
 use shakedown_model::{
-    experiment::{BaselineCommit, BaselineSpec, Gate, PhaseLengths, Services, Source, Telemetry},
-    fault::{Fault, Target},
+    experiment::{BaselineCommit, BaselineSpec, Gate, PhaseLengths, Scenario, Services, Source, Telemetry, When},
+    fault::{Edge, Fault, Target},
+    stack::{BuildSpec, Condition, ContainerSpec, Dependency, Project},
     units::{Percent, Span},
     verdict::GateMode,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn scenario(name: &str, when: When, seconds: u64) -> Scenario {
     let second = Span(Duration::from_secs(1));
@@ -53,6 +54,7 @@ fn experiment() -> Experiment {
             inconclusive: GateMode::Block,
             mode: GateMode::Block,
         },
+        history: None,
         phases: PhaseLengths { warmup: second, steady: second, recovery: second },
         scenarios: vec![
             scenario("always", When::Always, 10),
@@ -136,4 +138,142 @@ fn rounds_are_for_a_baseline_beside_the_candidate_and_a_budget_counts_all_of_the
     assert_eq!(short.scenarios.iter().map(|planned| planned.scenario.name.as_str()).collect::<Vec<_>>(), ["always", "payment"]);
     assert!(short.estimated_seconds <= 300.0 && short.left_out[0].1.contains("each round"), "{:?}", short.left_out);
     assert_eq!(with(true, BaselineMode::Paired, Some(1_000)).most_rounds, 8);
+}
+
+/// gateway -> orders -> payment -> ledger, each built from a folder of its own but `web`, whose context is the whole project.
+fn shop() -> (Experiment, Project) {
+    let service = |name: &str, context: &str, dockerfile: &str, on: &[&str]| ContainerSpec {
+        name: name.to_owned(),
+        build: Some(BuildSpec { context: PathBuf::from(context), dockerfile: dockerfile.to_owned(), target: None, args: IndexMap::new() }),
+        depends_on: on.iter().map(|&on| Dependency { service: on.to_owned(), condition: Condition::Started }).collect(),
+        ..ContainerSpec::default()
+    };
+    let services = [
+        service("gateway", "/repo/deploy/../services/gateway", "Dockerfile", &["orders"]),
+        service("orders", "/repo", "services/orders/Dockerfile", &[]),
+        service("payment", "/repo/services/payment", "../../docker/payment.Dockerfile", &["ledger"]),
+        service("ledger", "/repo/services/ledger", "Dockerfile", &[]),
+        service("web", "/repo", "Dockerfile", &[]),
+    ];
+    let nowhere = When::Paths(vec!["nothing/**".to_owned()]);
+    let mut on_edge = scenario("slow-payment", nowhere.clone(), 10);
+    on_edge.faults[0].on = Target::Edge(Edge { from: "orders".to_owned(), to: "payment".to_owned() });
+    let mut on_service = scenario("ledger-dies", nowhere.clone(), 10);
+    on_service.faults[0].on = Target::Service("ledger".to_owned());
+    let mut on_web = scenario("web-dies", nowhere, 10);
+    on_web.faults[0].on = Target::Service("web".to_owned());
+    let experiment = Experiment { root: PathBuf::from("/repo/deploy"), scenarios: vec![on_edge, on_service, on_web], ..experiment() };
+    let project = Project { services: services.into_iter().map(|service| (service.name.clone(), service)).collect(), ..Project::default() };
+    (experiment, project)
+}
+
+fn planned_for(changed_path: &str) -> Plan {
+    let (experiment, project) = shop();
+    let graph = ServiceGraph::of(&experiment, Some(&project), Path::new("/repo"));
+    let choice = Choice { changed: changed(&[changed_path]), graph, ..Choice::default() };
+    plan(&experiment, CommitInfo::default(), &choice, RuntimeKind::Process, String::new()).unwrap()
+}
+
+fn chosen_for(changed_path: &str) -> Vec<String> {
+    planned_for(changed_path).scenarios.into_iter().map(|planned| planned.scenario.name).collect()
+}
+
+#[test]
+fn a_change_of_a_service_chooses_the_faults_on_it_and_on_its_neighbours() {
+    assert_eq!(chosen_for("services/payment/main.rs"), ["slow-payment", "ledger-dies"], "ledger is called by payment");
+    assert_eq!(chosen_for("services/ledger/main.rs"), ["slow-payment", "ledger-dies"], "payment calls ledger");
+    assert_eq!(chosen_for("services/gateway/main.rs"), ["slow-payment"], "gateway calls orders; the context was written with `..`");
+    assert_eq!(chosen_for("docker/payment.Dockerfile"), ["slow-payment", "ledger-dies"], "a Dockerfile outside the context");
+    assert_eq!(chosen_for("services/orders/Dockerfile"), ["slow-payment"], "the folder of the Dockerfile, where the context is everything");
+}
+
+#[test]
+fn a_context_that_is_the_whole_project_says_nothing() {
+    assert_eq!(chosen_for("README.md"), [""; 0]);
+    assert_eq!(chosen_for("services/paymentology/main.rs"), [""; 0], "a name that only begins alike");
+}
+
+#[test]
+fn the_plan_says_why_by_name_and_path() {
+    let plan = planned_for("services/ledger/main.rs");
+    assert_eq!(plan.scenarios[0].why, "payment calls ledger, of which the change touches services/ledger/main.rs");
+    assert_eq!(plan.scenarios[1].why, "the change touches services/ledger/main.rs of ledger");
+    assert!(plan.left_out[0].1.contains("none of nothing/**"), "{:?}", plan.left_out);
+}
+
+#[test]
+fn labels_go_before_trailers_and_flags_before_both() {
+    let labelled = Choice { labels: Some(Selection::Names(vec!["orders".to_owned()])), trailer: Some(Selection::All), ..Choice::default() };
+    assert_eq!(names(&labelled), ["orders"]);
+    assert_eq!(names(&Choice { all: true, ..labelled.clone() }), ["always", "payment", "orders"]);
+    let unknown = Choice { labels: Some(Selection::Names(vec!["nobody".to_owned()])), ..Choice::default() };
+    let error = plan(&experiment(), CommitInfo::default(), &unknown, RuntimeKind::Process, String::new()).unwrap_err();
+    assert!(error.to_string().contains("`nobody`"), "{error}");
+}
+
+/// Days ago, runs, and how many of them did not pass.
+fn exercised(entries: &[(&str, u64, u32, u32)]) -> (BTreeMap<String, Exercise>, Option<UnixNanos>) {
+    let now = UnixNanos(1_800_000_000_000_000_000);
+    let before = |days: u64| Some(UnixNanos(now.0 - days * 86_400_000_000_000));
+    let entry = |&(name, days, runs, troubled): &(&str, u64, u32, u32)| (name.to_owned(), Exercise { last: before(days), runs, troubled });
+    (entries.iter().map(entry).collect(), Some(now))
+}
+
+#[test]
+fn within_a_budget_what_was_not_exercised_for_long_or_failed_lately_comes_first() {
+    let ordered = |entries: &[(&str, u64, u32, u32)]| {
+        let (exercised, now) = exercised(entries);
+        names(&Choice { all: true, budget: Some(Duration::from_secs(60)), exercised, now, ..Choice::default() })
+    };
+    assert_eq!(ordered(&[("always", 1, 10, 0), ("payment", 12, 10, 0), ("orders", 2, 10, 0)]), ["payment", "orders", "always"], "age");
+    assert_eq!(ordered(&[("always", 2, 10, 0), ("payment", 2, 10, 0), ("orders", 2, 10, 5)]), ["orders", "always", "payment"], "failures");
+    assert_eq!(ordered(&[("always", 2, 10, 0), ("orders", 2, 10, 0)]), ["payment", "always", "orders"], "never exercised");
+    let (known, now) = exercised(&[("payment", 12, 10, 0)]);
+    assert_eq!(
+        names(&Choice { all: true, exercised: known, now, ..Choice::default() }),
+        ["always", "payment", "orders"],
+        "no budget, no order"
+    );
+}
+
+#[test]
+fn within_a_budget_what_more_services_depend_on_comes_first() {
+    let (experiment, project) = shop();
+    let graph = ServiceGraph::of(&experiment, Some(&project), Path::new("/repo"));
+    let choice = Choice { all: true, graph, budget: Some(Duration::from_secs(60)), ..Choice::default() };
+    let plan = plan(&experiment, CommitInfo::default(), &choice, RuntimeKind::Process, String::new()).unwrap();
+    let order: Vec<&str> = plan.scenarios.iter().map(|planned| planned.scenario.name.as_str()).collect();
+    assert_eq!(order, ["ledger-dies", "slow-payment", "web-dies"], "payment, orders and gateway stand on ledger; nobody on web");
+}
+
+#[test]
+fn the_plan_says_when_a_scenario_was_exercised_last() {
+    let (exercised, now) = exercised(&[("payment", 12, 10, 2)]);
+    let choice = Choice { all: true, budget: Some(Duration::from_secs(35)), exercised, now, ..Choice::default() };
+    let plan = plan(&experiment(), CommitInfo::default(), &choice, RuntimeKind::Process, String::new()).unwrap();
+    let why = |name: &str| plan.scenarios.iter().find(|planned| planned.scenario.name == name).map(|planned| planned.why.clone());
+    assert_eq!(why("payment").unwrap(), "all are asked for with --all; last exercised 12 days ago, 2 of its last 10 runs did not pass");
+    assert_eq!(plan.left_out[0].0, "orders");
+    assert!(
+        plan.left_out[0].1.contains("do not fit") && plan.left_out[0].1.contains("not exercised as far as is known"),
+        "{:?}",
+        plan.left_out
+    );
+}
+
+#[test]
+fn shards_are_dealt_alike_whatever_each_knows_of_history() {
+    let (known, now) = exercised(&[("payment", 12, 10, 2), ("orders", 1, 10, 10)]);
+    let one = names(&Choice {
+        all: true,
+        shard: Some((1, 2)),
+        exercised: known,
+        now,
+        budget: Some(Duration::from_secs(600)),
+        ..Choice::default()
+    });
+    let two = names(&Choice { all: true, shard: Some((2, 2)), ..Choice::default() });
+    let mut both = [one, two].concat();
+    both.sort();
+    assert_eq!(both, ["always", "orders", "payment"]);
 }

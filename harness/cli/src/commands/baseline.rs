@@ -6,7 +6,8 @@ use crate::{
     failure::{Failure, io},
     terminal::Terminal,
 };
-use shakedown_commits::{Entry, Store};
+use shakedown_commits::{Entry, Prune, Repository, Store};
+use shakedown_model::time::UnixNanos;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(global: &Global, action: &BaselineAction, terminal: &Terminal) -> Result<u8, Failure> {
@@ -31,13 +32,26 @@ pub(crate) fn run(global: &Global, action: &BaselineAction, terminal: &Terminal)
             let entry = store.save(&directory).map_err(usage)?;
             terminal.out(&format!("saved {} as the baseline of {}\n", directory.display(), entry.commit));
         }
-        BaselineAction::Prune { keep } => {
-            for entry in store.prune(*keep).map_err(usage)? {
-                terminal.out(&format!("removed {} of {}\n", entry.commit, entry.measured().rfc3339()));
+        BaselineAction::Prune { keep, older_than, unreachable, dry_run } => {
+            let repository = if *unreachable { Some(repository(&config)?) } else { None };
+            let before = older_than.map(|age| UnixNanos(context::now().0.saturating_sub(age.as_nanos() as u64)));
+            let rule = Prune { keep: *keep, before, reachable_in: repository.as_ref() };
+            for (entry, why) in store.superfluous(&rule).map_err(usage)? {
+                if !dry_run {
+                    store.remove(&entry).map_err(usage)?;
+                }
+                let does = if *dry_run { "would remove" } else { "removed" };
+                terminal.out(&format!("{does} {} of {}: {why}\n", entry.commit, entry.measured().rfc3339()));
             }
         }
     }
     Ok(0)
+}
+
+fn repository(config: &Path) -> Result<Repository, Failure> {
+    let found =
+        Repository::discover(config.parent().unwrap_or(Path::new("/"))).map_err(|error| Failure::usage(error, "see `git status`"))?;
+    found.ok_or_else(|| Failure::usage("--unreachable: not in a git repository", "leave it out"))
 }
 
 fn list(entries: &[Entry], terminal: &Terminal) {

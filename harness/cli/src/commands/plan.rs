@@ -20,7 +20,7 @@ pub(crate) async fn run(global: &Global, selection: &Selection, terminal: &Termi
     let (runtime, why) = context::runtime(global, &loaded).await?;
     let mode = selection.baseline_mode.unwrap_or(loaded.experiment.baseline.mode);
     let commits = context::commits(&loaded, selection, mode)?;
-    let plan = context::plan(&loaded, selection, &commits, &*runtime, why)?;
+    let plan = context::plan(&loaded, selection, &commits, &*runtime, why, terminal).await?;
     match terminal.format {
         Format::Json => terminal.json(&plan),
         Format::Human => terminal.out(&text(&plan)),

@@ -25,7 +25,8 @@ pub(crate) fn run(options: &ReportOptions, terminal: &Terminal) -> Result<u8, Fa
     Ok(0)
 }
 
-fn read(directory: &Path) -> Result<RunResult, Failure> {
+/// `result.json`, or what the evidence says where there is none.
+pub(crate) fn read(directory: &Path) -> Result<RunResult, Failure> {
     let path = directory.join("result.json");
     if !path.exists() {
         return judge::judge(directory, None);

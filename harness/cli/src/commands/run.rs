@@ -1,6 +1,6 @@
 //! `shakedown run`: plan, run, judge, report; the gate.
 
-use super::{judge, look::looker, plan};
+use super::{history, judge, look::looker, plan};
 use crate::{
     args::{Format, Global, RunOptions},
     console::Console,
@@ -70,7 +70,8 @@ pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against
         Against::Baseline => trees(&loaded, &mut commits, options, &home, terminal)?,
         Against::Itself => twice(&loaded, &mut commits),
     };
-    let plan = context::plan(&loaded, &options.selection, &commits, &*runtime, why)?;
+    let plan = context::plan(&loaded, &options.selection, &commits, &*runtime, why, terminal).await?;
+    let history = loaded.experiment.history.clone();
     let machine = fingerprint(runtime.engine());
     let recorded = recorded(&plan, &commits, &home, &machine.class())?;
     let run = run_id();
@@ -84,6 +85,9 @@ pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against
     let (outcome, variants) = conducted(orders, recorded, terminal).await?;
     let result = judge::judged(variants.and_then(|variants| variants.into_evidence(&path)))?;
     outputs::write_all(&path, &result)?;
+    if against == Against::Baseline {
+        history::keep_if_main(history.as_ref(), &commits, &home, &result, terminal).await;
+    }
     Ok(Gated { path, result, outcome })
 }
 

@@ -33,7 +33,9 @@ impl Stage {
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(directory.path().join("data")).unwrap();
         let binary = directory.path().join("shakedown-disk");
-        fs::copy(env!("CARGO_BIN_EXE_shakedown-disk"), &binary).unwrap();
+        // Not by this process: where another test forks meanwhile, its child would hold the file open for writing, and nothing could execute it.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shakedown-disk")).arg(&binary).status().unwrap();
+        assert!(copied.success());
         let mut mount = mount.clone();
         mount["path"] = directory.path().join("data").to_str().unwrap().into();
         let setup = json!({"mounts": [mount], "drop": ["sys_admin"]}).to_string();

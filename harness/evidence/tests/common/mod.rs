@@ -94,6 +94,7 @@ pub(crate) fn experiment() -> Experiment {
             inconclusive: GateMode::Block,
             mode: GateMode::Block,
         },
+        history: None,
         phases: PhaseLengths { warmup: second, steady: second, recovery: second },
         scenarios: Vec::new(),
     }

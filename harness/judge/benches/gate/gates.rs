@@ -53,16 +53,17 @@ pub(crate) fn print(share: u64) {
         row(model, &rates, met(rates[0].share() <= 0.01));
     }
     println!("\n### One endpoint of the five × 1.5 in its code: found in a gate of 20\n");
-    println!("The four comparisons of that endpoint are the changed ones; {} gates of each model.\n", GATES_WITH_A_CHANGE / share);
+    println!("One of its four comparisons, the same in all gates, is asked for; {} gates of each model.\n", GATES_WITH_A_CHANGE / share);
     header();
     for model in &MODELS {
         let mut designs = [DESIGN; ENDPOINTS];
         designs[0].slowdown = 1.5;
         let gates = on_all_cores(GATES_WITH_A_CHANGE / share, |index| failed(model, index, &designs));
-        let found = by_method(&gates, |comparisons| comparisons.iter().step_by(ENDPOINTS).any(|failed| *failed));
+        let found = by_method(&gates, |comparisons| comparisons[0]);
         let blamed = Rate::of(gates.iter().map(|gate| gate[0].iter().enumerate().any(|(index, failed)| index % ENDPOINTS != 0 && *failed)));
         row(model, &found, &format!("another endpoint blamed by us: {}", blamed.text()));
     }
+    println!();
 }
 
 fn by_method(gates: &[Vec<Vec<bool>>], holds: impl Fn(&[bool]) -> bool) -> Vec<Rate> {

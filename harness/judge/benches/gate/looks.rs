@@ -21,7 +21,7 @@ const PLANNED: u32 = 4;
 const MOST: u32 = 6;
 
 pub(crate) fn print(share: u64) {
-    println!("\n### Looks: after rounds 2, 3 and 4 of 4, extended to 5 and 6 where it is still open\n");
+    println!("### Looks: after rounds 2, 3 and 4 of 4, extended to 5 and 6 where it is still open\n");
     println!(
         "A single comparison of 200 requests/s, 15 s a round. At the edge: the differences of blocks without a change are moved by exactly what is"
     );
@@ -40,7 +40,10 @@ pub(crate) fn print(share: u64) {
     }
     println!("\nGates of 20 comparisons as above without a change, looked at in the same way; {} of each model:\n", GATES / share);
     println!("| model | false fail | everything passed | rounds played, on average | |\n|---|---|---|---|---|");
-    MODELS.iter().for_each(|model| whole(model, share));
+    for model in &MODELS {
+        whole(model, share);
+    }
+    println!();
 }
 
 /// The verdict of a run and the round at which it was reached, where looks go on until there is one.

@@ -31,19 +31,19 @@ const AIMS: [Aim; 3] = [
 ];
 
 pub(crate) fn print(share: u64) {
-    println!("\n### A single comparison at the corrected level (1 % / 20): changes found\n");
+    println!("### A single comparison at the corrected level (1 % / 20): changes found\n");
     println!(
         "`code` slows the work of each request by the ratio; `P99` slows it by as much as moves the P99 of all requests by the ratio, stalls"
     );
     println!("included (the slow-down of the code that takes stands in brackets). 4 rounds; {} runs each.\n", REPETITIONS / share);
-    println!("| change | load | model | found, code | found, P99 | aim |\n|---|---|---|---|---|---|");
+    println!("| change | load | model | found, code | found, P99 | aim | code, P99 |\n|---|---|---|---|---|---|---|");
     for aim in &AIMS {
         for model in &MODELS {
             let slowdown = code_for(model, aim.ratio);
             let (code, p99) = (found(model, aim, aim.ratio, share), found(model, aim, slowdown, share));
-            let worse = code.share().min(p99.share());
+            let within = |found: Rate| met(found.share() >= aim.found);
             println!(
-                "| × {} | {:.0}/s, {:.0} min | {} | {} | {} [× {slowdown:.2}] | {:.0} % {} |",
+                "| × {} | {:.0}/s, {:.0} min | {} | {} | {} [× {slowdown:.2}] | {:.0} % | {}, {} |",
                 aim.ratio,
                 aim.rate,
                 aim.minutes,
@@ -51,7 +51,8 @@ pub(crate) fn print(share: u64) {
                 code.text(),
                 p99.text(),
                 100.0 * aim.found,
-                met(worse >= aim.found)
+                within(code),
+                within(p99)
             );
         }
     }
@@ -107,4 +108,5 @@ fn passes(share: u64) {
         let texts: Vec<String> = rates.iter().map(|rate| rate.text()).collect();
         println!("| {} | {} | {} |", model.name, texts.join(" | "), met(rates[2].share() >= 0.97));
     }
+    println!();
 }

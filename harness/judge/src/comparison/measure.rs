@@ -140,9 +140,10 @@ impl Scale {
     /// A shift in words: `+5.0 %`, `-4.8 %`, `+1.0 percentage points`.
     pub(super) fn show(self, shift: f64) -> String {
         match self {
-            Scale::LogRatio => text::change(shift.exp_m1()),
-            Scale::LogLoss => text::change((-shift).exp_m1()),
-            Scale::Share { .. } => text::points(shift),
+            // Zero has no sign, whatever a sum says.
+            Scale::LogRatio => text::change(shift.exp_m1() + 0.0),
+            Scale::LogLoss => text::change((-shift).exp_m1() + 0.0),
+            Scale::Share { .. } => text::points(shift + 0.0),
         }
     }
 }

@@ -32,6 +32,12 @@ impl Default for Sensitivity {
     }
 }
 
+impl Sensitivity {
+    fn is_met(&self, split: &Split, significance: f64) -> bool {
+        significance <= self.error && split.separation >= self.separation && split.beats_a_slope
+    }
+}
+
 /// A change of the level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChangePoint {
@@ -63,6 +69,7 @@ pub fn change_points(series: &[f64], sensitivity: Sensitivity) -> Vec<ChangePoin
     let values: Vec<f64> = places.iter().map(|place| series[*place]).collect();
     let weight = weight(&values);
     let mut found = search(&values, weight, sensitivity);
+    while complete(&values, weight, sensitivity, &mut found) {}
     settle(&values, weight, sensitivity, &mut found);
     let ends = ends(&found, values.len());
     let levels = found.iter().zip(ends.windows(3)).map(|((split, significance), ends)| ChangePoint {
@@ -86,7 +93,7 @@ fn search(values: &[f64], weight: f64, sensitivity: Sensitivity) -> Vec<Found> {
         for (from, to) in layer {
             let Some(split) = best_split(&values[*from..*to]) else { continue };
             let significance = split.p(weight) * choices as f64;
-            if significance <= sensitivity.error && split.separation >= sensitivity.separation && split.beats_a_slope {
+            if sensitivity.is_met(&split, significance) {
                 candidates.push((significance, (*from, *to), from + split.place));
             }
         }
@@ -102,6 +109,24 @@ fn search(values: &[f64], weight: f64, sensitivity: Sensitivity) -> Vec<Found> {
     found
 }
 
+/// Looks between the splits that were found, where no interval may have fitted: the other end of a rise that was taken back. Whether it found any.
+fn complete(values: &[f64], weight: f64, sensitivity: Sensitivity, found: &mut Vec<Found>) -> bool {
+    // As many choices as in the search, where each length of interval has about two for each point.
+    let choices = (2 * values.len() * layers(values.len()).len()) as f64;
+    let ends = ends(found, values.len());
+    let segments = ends.windows(2).filter(|_| !found.is_empty());
+    let more: Vec<Found> = segments
+        .filter_map(|ends| {
+            let split = best_split(&values[ends[0]..ends[1]])?;
+            let significance = split.p(weight) * choices;
+            sensitivity.is_met(&split, significance).then_some((ends[0] + split.place, significance))
+        })
+        .collect();
+    found.extend(&more);
+    found.sort_by_key(|(place, _)| *place);
+    !more.is_empty()
+}
+
 /// Moves each split to the best place between its neighbours, and drops what is no longer clear there, the weakest first.
 fn settle(values: &[f64], weight: f64, sensitivity: Sensitivity, found: &mut Vec<Found>) {
     loop {
@@ -112,8 +137,7 @@ fn settle(values: &[f64], weight: f64, sensitivity: Sensitivity, found: &mut Vec
             let Some(split) = best_split(&values[from..to]) else { continue };
             found[number].0 = from + split.place;
             let p = split.p(weight) * (to - from) as f64;
-            let clear = p <= sensitivity.error && split.separation >= sensitivity.separation && split.beats_a_slope;
-            if !clear && weakest.is_none_or(|(worst, _)| p > worst) {
+            if !sensitivity.is_met(&split, p) && weakest.is_none_or(|(worst, _)| p > worst) {
                 weakest = Some((p, number));
             }
         }
@@ -198,7 +222,7 @@ fn best_split(values: &[f64]) -> Option<Split> {
     let (first, second) = (place as f64, n - place as f64);
     let pairs = first * second;
     let separation = 0.5 + below.abs() / pairs;
-    // The place of a step is chosen and that of a line is not, which the step has to make up for: twice ln n, as information criteria for change points have it.
+    // The place of a step is chosen and that of a line is not, and it was looked for in many intervals: twice what Schwarz has for a parameter.
     let (all, step) = (n * spread, below * below * n / pairs);
     let beats_a_slope = n * ((all - explained_by_slope(&ranks, middle)) / (all - step).max(1e-9 * all)).max(1e-9).ln() > 2.0 * n.ln();
     let ties = spread < (n * n - 1.0) / 12.0 - 1e-9;
@@ -236,12 +260,13 @@ fn weight(values: &[f64]) -> f64 {
 }
 
 /// The correlation of neighbours, from differences: `E(x[t] − x[t−2])² / E(x[t] − x[t−1])² = 1 + ρ` for noise that forgets step by step. The largest
-/// tenth of the squares is left out, so that steps and outliers do not count; less than the error of the estimate is taken for none.
+/// quarter of the squares is left out, so that steps and outliers do not count, and the error of the estimate is taken off, so that short
+/// series are not said to remember what they only seem to.
 fn memory(values: &[f64]) -> f64 {
     let square = |lag: usize| {
         let mut squares: Vec<f64> = values.iter().zip(values.iter().skip(lag)).map(|(a, b)| (b - a).powi(2)).collect();
         squares.sort_by(f64::total_cmp);
-        let kept = (0.9 * squares.len() as f64).ceil() as usize;
+        let kept = (0.75 * squares.len() as f64).ceil() as usize;
         squares[..kept].iter().sum::<f64>() / kept.max(1) as f64
     };
     let (near, far) = (square(1), square(2));
@@ -249,8 +274,7 @@ fn memory(values: &[f64]) -> f64 {
         return 0.0;
     }
     let correlation = far / near - 1.0;
-    let noise = 1.0 / (values.len() as f64).sqrt();
-    if correlation < noise { 0.0 } else { correlation.min(LARGEST_MEMORY) }
+    (correlation - 1.0 / (values.len() as f64).sqrt()).clamp(0.0, LARGEST_MEMORY)
 }
 
 fn median(values: &[f64]) -> f64 {

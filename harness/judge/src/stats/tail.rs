@@ -1,14 +1,17 @@
-//! The tail statistic of one block of one variant: the mean logarithm of its slowest two per cent.
+//! The tail statistic of one block of one variant: the mean logarithm of its slowest two per cent, two requests at least.
 //!
 //! The difference of two such means is the logarithm of a ratio, and changes its sign when the variants are swapped: all that the exact test needs.
 
 /// Share of a block that counts as its tail.
 pub const TAIL_SHARE: f64 = 0.02;
 
+/// Requests that count as the tail of a thin block: the mean of the two slowest has little more than half of the variance of the slowest alone.
+const MIN_IN_TAIL: usize = 2;
+
 /// Requests that a block needs, per variant, before its tail says anything.
 pub const MIN_PER_BLOCK: usize = 10;
 
-/// Mean natural logarithm of the slowest [`TAIL_SHARE`] (at least one); `None` for fewer than [`MIN_PER_BLOCK`] latencies. In seconds.
+/// Mean natural logarithm of the slowest [`TAIL_SHARE`] (at least two); `None` for fewer than [`MIN_PER_BLOCK`] latencies. In seconds.
 /// What is not a number is not hidden: the mean is none either.
 pub fn mean_log_tail(latencies: &[f64]) -> Option<f64> {
     if latencies.len() < MIN_PER_BLOCK {
@@ -17,7 +20,7 @@ pub fn mean_log_tail(latencies: &[f64]) -> Option<f64> {
     if latencies.iter().any(|latency| latency.is_nan()) {
         return Some(f64::NAN);
     }
-    let count = (TAIL_SHARE * latencies.len() as f64 - 1e-9).ceil().max(1.0) as usize;
+    let count = ((TAIL_SHARE * latencies.len() as f64 - 1e-9).ceil() as usize).max(MIN_IN_TAIL);
     let mut slowest = latencies.to_vec();
     slowest.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
     slowest.truncate(count);
@@ -39,6 +42,13 @@ mod tests {
         assert!((mean_log_tail(&latencies).unwrap() - 2.0_f64.ln()).abs() < 1e-12);
         latencies.truncate(99);
         assert!(mean_log_tail(&latencies).unwrap() < 0.0);
+    }
+
+    #[test]
+    fn of_a_thin_block_the_two_slowest_count() {
+        let mut latencies = vec![0.01; 38];
+        latencies.extend([1.0, 4.0]);
+        assert!((mean_log_tail(&latencies).unwrap() - 2.0_f64.ln()).abs() < 1e-12);
     }
 
     #[test]

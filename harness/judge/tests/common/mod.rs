@@ -423,6 +423,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
             inconclusive: GateMode::Block,
             mode: GateMode::Block,
         },
+        history: None,
         phases,
         scenarios: scenarios.collect(),
     }

@@ -1,8 +1,9 @@
-//! `baseline`, `gate` and `phases`.
+//! `baseline`, `gate`, `history` and `phases`.
 
 use super::{fields::Field, problems::Problems, units};
 use crate::{
     experiment::{BaselineCommit, BaselineMode, BaselineSpec, Gate, PhaseLengths},
+    history::{HistorySpec, HistoryStore},
     units::{Percent, Span},
     verdict::GateMode,
 };
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub(super) const BASELINE_KEYS: &[&str] = &["commit", "mode", "rounds"];
 pub(super) const GATE_KEYS: &[&str] = &["tolerance", "harmful", "confidence", "inconclusive", "mode"];
+pub(super) const HISTORY_KEYS: &[&str] = &["store"];
 pub(super) const PHASE_KEYS: &[&str] = &["warmup", "steady", "recovery"];
 
 /// An instance carries its own luck; with four of each it is averaged out far enough that a comparison can be trusted.
@@ -34,9 +36,13 @@ pub(super) fn read_baseline(field: Option<Field<'_>>, problems: &mut Problems) -
 fn read_commit(field: Field<'_>, problems: &mut Problems) -> Option<BaselineCommit> {
     let text = field.full_text(problems)?;
     if text.starts_with('-') || text.chars().any(|char| char.is_control() || char == ' ') {
-        return field.wrong("`merge-base` or a revision such as `origin/main`", problems);
+        return field.wrong("`merge-base`, `last-tag` or a revision such as `origin/main`", problems);
     }
-    Some(if text == "merge-base" { BaselineCommit::MergeBase } else { BaselineCommit::Revision(text.to_owned()) })
+    Some(match text {
+        "merge-base" => BaselineCommit::MergeBase,
+        "last-tag" => BaselineCommit::LastTag,
+        revision => BaselineCommit::Revision(revision.to_owned()),
+    })
 }
 
 /// `gate`.
@@ -69,6 +75,19 @@ pub(super) fn read_gate(field: Option<Field<'_>>, problems: &mut Problems) -> Op
         problems.error(at.spot(), message).hint("between them lies what is inconclusive: for example `tolerance: 5%, harmful: 30%`");
     }
     Some(Gate { tolerance: tolerance?, harmful: harmful?, confidence: confidence?, inconclusive: inconclusive?, mode: mode? })
+}
+
+/// `history`. A value that is wrong is not repeated: it may hold a secret.
+pub(super) fn read_history(field: Field<'_>, problems: &mut Problems) -> Option<HistorySpec> {
+    let fields = field.fields("history", HISTORY_KEYS, problems)?;
+    let store = fields.need("store", "store: git-notes", problems)?;
+    match store.text(problems)?.parse::<HistoryStore>() {
+        Ok(store) => Some(HistorySpec { store }),
+        Err(error) => {
+            problems.error(store.spot(), format!("`store`: {error}"));
+            None
+        }
+    }
 }
 
 /// Where neither config nor scenario says how long a phase is.

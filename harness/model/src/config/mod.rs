@@ -47,7 +47,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) const KEYS: &[&str] = &["services", "telemetry", "load", "steady_state", "baseline", "gate", "phases", "scenarios"];
+pub(crate) const KEYS: &[&str] = &["services", "telemetry", "load", "steady_state", "baseline", "gate", "history", "phases", "scenarios"];
 
 /// A config without errors.
 #[derive(Debug, Clone)]
@@ -97,6 +97,7 @@ fn read(
     let steady_state = fields.or("steady_state", Vec::new(), |field| expectation::read_all(field, &names, problems));
     let baseline = gate::read_baseline(fields.get("baseline"), problems);
     let gate = gate::read_gate(fields.get("gate"), problems);
+    let history = fields.or("history", None, |field| gate::read_history(field, problems).map(Some));
     let phases = gate::read_phases(fields.get("phases"), gate::DEFAULT_PHASES, problems);
     let around = scenario::Around {
         root,
@@ -115,6 +116,7 @@ fn read(
         steady_state: steady_state?,
         baseline: baseline?,
         gate: gate?,
+        history: history?,
         phases: phases?,
         scenarios: scenarios?,
     };

@@ -41,6 +41,8 @@ pub struct ConfigFile {
     pub baseline: Option<BaselineSection>,
     /// When the gate fails, and what it does then.
     pub gate: Option<GateSection>,
+    /// Where results of main are kept, for trends. Default: nowhere.
+    pub history: Option<HistorySection>,
     /// How long the phases last where a scenario does not say.
     pub phases: Option<PhasesSection>,
     /// What is done to the system: scenarios, or patterns of files that hold one each (`chaos/*.yaml`). At least one.
@@ -166,13 +168,22 @@ pub struct ExpectationEntry {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct BaselineSection {
-    /// `merge-base`, or a revision. Default: merge-base.
+    /// `merge-base`, `last-tag` (the release before), or a revision. Default: merge-base.
     pub commit: Option<String>,
     /// When it is measured. Default: paired.
     pub mode: Option<BaselineMode>,
     /// With `paired`: in each round every instance of both is started afresh, since an instance carries its own luck: 1 to 50. Default: 4.
     #[schemars(range(min = 1, max = 50))]
     pub rounds: Option<u32>,
+}
+
+/// Where results of main are kept.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HistorySection {
+    /// `directory` (`.shakedown/history`), `git-notes` (`refs/notes/shakedown`), `s3://bucket/prefix` or `file:///folder`.
+    #[schemars(regex(pattern = r"^(directory|git-notes|s3://[a-z0-9._-]{3,63}(/[^@?#]*)?|file:///.+)$"))]
+    pub store: String,
 }
 
 /// When the gate fails, and what it does then.

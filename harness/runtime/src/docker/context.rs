@@ -36,6 +36,7 @@ impl Context {
         let ignore = Ignore::read(&build.context, &build.dockerfile);
         let mut files = Vec::new();
         collect(&build.context, "", &ignore, &mut files)?;
+        files.retain(|(name, _)| !is_not_source(name, &dockerfile_text));
         let plain_name = build.dockerfile.trim_start_matches("./").to_owned();
         let foreign = Path::new(&plain_name).is_absolute() || plain_name.contains("..");
         let dockerfile = if foreign { FOREIGN_DOCKERFILE.to_owned() } else { plain_name };
@@ -100,6 +101,13 @@ fn hash_file(hash: &mut Sha256, path: &Path, length: u64) -> io::Result<()> {
         }
         hash.update(&buffer[..count]);
     }
+}
+
+/// What differs between two checkouts of one commit: our own runs, and git's records, unless the Dockerfile speaks of them. With them no two
+/// variants would ever share an image.
+fn is_not_source(name: &str, dockerfile: &str) -> bool {
+    let first = name.split('/').next().unwrap_or(name);
+    first == ".shakedown" || (first == ".git" && !dockerfile.contains(".git"))
 }
 
 fn collect(directory: &Path, prefix: &str, ignore: &Ignore, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
@@ -198,6 +206,21 @@ mod tests {
         assert_ne!(fingerprint(&first), fingerprint(&second));
         let other_target = BuildSpec { target: Some("slim".to_owned()), ..build(one.path()) };
         assert_ne!(fingerprint(&first), fingerprint(&other_target));
+    }
+
+    #[test]
+    fn our_runs_and_gits_records_make_no_other_build() {
+        let (one, two) = (tree(), tree());
+        for folder in [".git", ".shakedown/runs"] {
+            fs::create_dir_all(two.path().join(folder)).unwrap();
+            fs::write(two.path().join(folder).join("file"), "of this checkout alone").unwrap();
+        }
+        assert_eq!(fingerprint(&build(one.path())), fingerprint(&build(two.path())));
+        // A Dockerfile that copies `.git` gets it.
+        for tree in [&one, &two] {
+            fs::write(tree.path().join("Dockerfile"), "FROM scratch\nCOPY .git /git\n").unwrap();
+        }
+        assert_ne!(fingerprint(&build(one.path())), fingerprint(&build(two.path())));
     }
 
     #[test]
