@@ -208,7 +208,7 @@ fn the_plan_tells_rounds_and_their_time_and_what_can_prove_little() {
     assert!(!planned.contains(" ! "), "20 pairs of slots are enough: {planned}");
     assert!(plan(&["--budget", "90s"]).contains("4 rounds with fresh instances, up to 6 within the budget; about 60 s"));
     let too_much = plan(&["--budget", "50s"]);
-    assert!(too_much.contains("slow  left out: does not fit into the budget"), "{too_much}");
+    assert!(too_much.contains("slow  left out: its 13 s do not fit"), "{too_much}");
     let alone = plan(&["--baseline-mode", "none"]);
     assert!(alone.contains("about 13 s") && !alone.contains("round"), "{alone}");
 

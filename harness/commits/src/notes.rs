@@ -5,11 +5,14 @@
 
 use crate::repository::{CommitError, Repository};
 use git2::{Commit, ErrorCode, ObjectType, Oid, Signature, Tree};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+};
 
 /// A larger note is not ours.
 const MAX_NOTE_BYTES: usize = 16 << 20;
-/// Writers of one machine that meet are let through one after the other.
+/// How often a writer that is not ours, such as git, is let go first.
 const ATTEMPTS: u32 = 1000;
 
 /// What a merge of notes did.
@@ -31,6 +34,7 @@ type Notes = BTreeMap<Oid, Oid>;
 impl Repository {
     /// Adds a line to the note of `commit` under `reference`; one that is there already is not added again.
     pub fn add_note_line(&self, reference: &str, commit: &str, line: &str) -> Result<(), CommitError> {
+        let _alone = self.alone()?;
         let commit = self.resolve(commit)?;
         let line = line.replace(['\n', '\r'], " ");
         let mut attempt = 0;
@@ -69,6 +73,7 @@ impl Repository {
 
     /// Joins the notes of `from` (as fetched) into those of `into`, which then descends from both, so that it can be pushed.
     pub fn merge_notes(&self, into: &str, from: &str) -> Result<NotesMerge, CommitError> {
+        let _alone = self.alone()?;
         let Some(theirs) = self.notes_tip(from) else { return Ok(NotesMerge::NothingFetched) };
         let Some(ours) = self.notes_tip(into) else {
             self.git.reference(into, theirs, false, "shakedown: notes as fetched")?;
@@ -92,6 +97,17 @@ impl Repository {
         let parents = [self.git.find_commit(ours)?, self.git.find_commit(theirs)?];
         self.write_notes(into, Some(ours), &all, &[&parents[0], &parents[1]])?;
         Ok(NotesMerge::Joined)
+    }
+
+    /// Keeps other writers of ours away while it lives: of two that make a reference, libgit2 lets the second one overwrite the first.
+    fn alone(&self) -> Result<File, CommitError> {
+        let path = self.git.commondir().join("shakedown-notes.lock");
+        let lock = || {
+            let file = File::options().create(true).append(true).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        lock().map_err(|source| CommitError::Io { path: path.clone(), source })
     }
 
     fn notes_tip(&self, reference: &str) -> Option<Oid> {

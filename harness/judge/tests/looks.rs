@@ -204,19 +204,19 @@ fn before_the_planned_rounds_a_finding_says_that_it_cannot_fail_yet() {
 #[test]
 fn a_finding_shows_the_confidence_that_it_was_decided_at() {
     let finding = tail(Rounds { planned: 4, most: 6, done: 4 }, Behaviour::default());
-    // Fail: 1 % · 16/36 over four comparisons; pass: 5 % · (16 − 9)/36.
-    assert!(finding.reason.contains("at 99.89 % confidence") && finding.reason.contains("at 99.03 %"), "{}", finding.reason);
+    // Fail: 1 % · 16/36 over eight comparisons; pass: 5 % · (16 − 9)/36.
+    assert!(finding.reason.contains("at 99.94 % confidence") && finding.reason.contains("at 99.03 %"), "{}", finding.reason);
     let finding = tail(Rounds::default(), Behaviour::default());
-    assert!(finding.reason.contains("at 99.75 % confidence") && finding.reason.contains("at 95 %"), "{}", finding.reason);
+    assert!(finding.reason.contains("at 99.88 % confidence") && finding.reason.contains("at 95 %"), "{}", finding.reason);
 }
 
 #[test]
 fn tails_that_are_nothing_but_timeouts_on_both_sides_are_equal_for_a_reason() {
     let mut evidence = with(Behaviour { failures: 0.5, ..Behaviour::default() });
     let baseline = &mut evidence.baseline.as_mut().unwrap().evidence;
-    for request in evidence.candidate.requests.iter_mut().chain(&mut baseline.requests) {
+    for (index, request) in evidence.candidate.requests.iter_mut().chain(&mut baseline.requests).enumerate() {
         request.ok = false;
-        request.done = request.due + std::time::Duration::from_millis(5);
+        request.done = request.due + std::time::Duration::from_micros(5_000 + index as u64);
     }
     let finding = only(&judge(&evidence), "p99-vs-baseline").clone();
     assert_eq!((finding.verdict, finding.change), (Verdict::Pass, Some(0.0)), "{}", finding.reason);

@@ -248,6 +248,9 @@ pub struct BaselineSpec {
     /// Rounds with fresh instances, where both are measured in one run.
     #[serde(default = "one")]
     pub rounds: u32,
+    /// How long the load stays with one variant before it turns to the other; `None`: as the rates need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Span>,
 }
 
 /// What a file from before there were rounds and episodes meant.

@@ -104,9 +104,12 @@ fn planned(scenario: Scenario, why: String, runtime: RuntimeKind) -> PlannedScen
     }
 }
 
-/// Length of a slot of the interleaving: 0.5 s, longer where a load sends fewer than 25 requests in that, at most 2 s
+/// Length of a slot of the interleaving: as the config says, else 0.5 s, longer where a load sends fewer than 25 requests in that, at most 2 s
 /// (statistics.md 2.1 asks for enough requests in each slot that its slowest 2 % mean something).
 fn slot_seconds(experiment: &Experiment) -> f64 {
+    if let Some(slot) = experiment.baseline.slot {
+        return slot.0.as_secs_f64();
+    }
     let slowest = experiment.loads.values().map(|load| load.rate.0).fold(f64::INFINITY, f64::min);
     (25.0 / slowest).clamp(0.5, 2.0)
 }

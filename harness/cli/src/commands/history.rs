@@ -8,7 +8,8 @@ use crate::{
     terminal::Terminal,
 };
 use shakedown_commits::{NotesMerge, Repository};
-use shakedown_history::{Change, History, HistoryError, Series, Trends, trends};
+use shakedown_history::{Change, History, HistoryError, Series, Shift, Trends, trends};
+use shakedown_judge::stats::change_points::{ChangePoint, Sensitivity, change_points};
 use shakedown_model::{
     history::{HistoryRecord, HistorySpec},
     result::RunResult,
@@ -35,7 +36,8 @@ pub(crate) async fn run(global: &Global, action: &HistoryAction, terminal: &Term
         HistoryAction::List => list(&read(&history, terminal).await?, terminal),
         HistoryAction::Trends { json } => {
             let records = read(&history, terminal).await?;
-            let found = trends(&records);
+            let mut found = trends(&records);
+            found.find_changes(&records, |series| change_points(series, Sensitivity::default()).into_iter().map(shift).collect());
             if *json || terminal.format == Format::Json {
                 terminal.json(&found);
             } else {
@@ -97,6 +99,10 @@ fn list(records: &[HistoryRecord], terminal: &Terminal) {
         let subject = plain(record.subject.as_deref().unwrap_or_default());
         terminal.out(&format!("{}  {}  {:12}  {subject}\n", short(&record.commit), record.time.rfc3339(), record.verdict.word()));
     }
+}
+
+fn shift(point: ChangePoint) -> Shift {
+    Shift { index: point.index, before: point.before, after: point.after, significance: point.significance }
 }
 
 fn text(trends: &Trends) -> String {

@@ -45,7 +45,7 @@ pub(crate) fn text(plan: &Plan) -> String {
     line(format_args!("compared   {}", comparison(plan)));
     line(format_args!("seed       {}", plan.seed));
     line(format_args!("time       {}, and builds", extent(plan)));
-    if plan.slot_seconds.is_some() && plan.rounds == 1 {
+    if plan.slot_seconds.is_some() && plan.rounds == 1 && !plan.scenarios.is_empty() {
         line(format_args!(
             "           ! one round: the luck of one instance of each is not told from the change; `baseline: {{rounds: 4}}`"
         ));

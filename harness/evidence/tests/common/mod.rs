@@ -86,7 +86,7 @@ pub(crate) fn experiment() -> Experiment {
         telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
         loads: IndexMap::new(),
         steady_state: Vec::new(),
-        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1 },
+        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1, slot: None },
         gate: Gate {
             tolerance: Percent(0.05),
             harmful: Percent(0.3),

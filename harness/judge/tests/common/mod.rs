@@ -415,7 +415,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
         telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
         loads: IndexMap::from([("checkout".to_owned(), load)]),
         steady_state: vec![load_expectation(">= 99.5%", "<= 250ms", 3)],
-        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1 },
+        baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1, slot: None },
         gate: Gate {
             tolerance: Percent(0.05),
             harmful: Percent(0.3),

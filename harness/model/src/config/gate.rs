@@ -9,7 +9,7 @@ use crate::{
 };
 use std::time::Duration;
 
-pub(super) const BASELINE_KEYS: &[&str] = &["commit", "mode", "rounds"];
+pub(super) const BASELINE_KEYS: &[&str] = &["commit", "mode", "rounds", "slot"];
 pub(super) const GATE_KEYS: &[&str] = &["tolerance", "harmful", "confidence", "inconclusive", "mode"];
 pub(super) const HISTORY_KEYS: &[&str] = &["store"];
 pub(super) const PHASE_KEYS: &[&str] = &["warmup", "steady", "recovery"];
@@ -19,9 +19,12 @@ const ROUNDS: u32 = 4;
 /// More than anybody waits for.
 const MOST_ROUNDS: std::ops::RangeInclusive<u32> = 1..=50;
 
+/// A shorter one holds too few requests; of longer ones a phase has too few.
+const SLOTS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
+
 /// `baseline`.
 pub(super) fn read_baseline(field: Option<Field<'_>>, problems: &mut Problems) -> Option<BaselineSpec> {
-    let default = BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: ROUNDS };
+    let default = BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: ROUNDS, slot: None };
     let Some(field) = field else {
         return Some(default);
     };
@@ -30,7 +33,13 @@ pub(super) fn read_baseline(field: Option<Field<'_>>, problems: &mut Problems) -
     let words = [("paired", BaselineMode::Paired), ("recorded", BaselineMode::Recorded), ("none", BaselineMode::None)];
     let mode = fields.or("mode", default.mode, |field| field.choice(&words, problems));
     let rounds = fields.or("rounds", default.rounds, |field| units::count(field, "a number of rounds such as 4", &MOST_ROUNDS, problems));
-    Some(BaselineSpec { commit: commit?, mode: mode?, rounds: rounds? })
+    let slot = fields.or("slot", default.slot, |field| read_slot(field, problems).map(Some));
+    Some(BaselineSpec { commit: commit?, mode: mode?, rounds: rounds?, slot: slot? })
+}
+
+fn read_slot(field: Field<'_>, problems: &mut Problems) -> Option<Span> {
+    let slot = units::span(field, problems)?;
+    if SLOTS.contains(&slot.0) { Some(slot) } else { field.wrong("a time from 100ms to 30s, such as 1s", problems) }
 }
 
 fn read_commit(field: Field<'_>, problems: &mut Problems) -> Option<BaselineCommit> {

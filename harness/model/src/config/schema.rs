@@ -175,6 +175,8 @@ pub struct BaselineSection {
     /// With `paired`: in each round every instance of both is started afresh, since an instance carries its own luck: 1 to 50. Default: 4.
     #[schemars(range(min = 1, max = 50))]
     pub rounds: Option<u32>,
+    /// With `paired`: how long the load stays with one of the two before it turns to the other, 100ms to 30s. Default: 0.5s, longer at low rates.
+    pub slot: Option<Span>,
 }
 
 /// Where results of main are kept.
