@@ -36,9 +36,12 @@ bench: build shop ## Measures overhead, generator and memory; minutes; see docs/
 bench-faults: ## Measures faults: onset, dose, packets a second, the link beside HAProxy; as root; three minutes.
 	./tests/bench-faults.sh
 
-bench-gate: ## Measures the gate's statistics on simulated machines, and change points; five minutes. QUICK=1 for a smoke run.
+bench-gate: ## Measures the gate's statistics on simulated machines, and change points; five to fifteen minutes. QUICK=1 for a smoke run.
 	$(CARGO) bench --quiet --package shakedown-judge --bench gate -- $(if $(QUICK),--quick)
 	$(CARGO) bench --quiet --package shakedown-judge --bench change_points -- $(if $(QUICK),--quick)
+
+bench-gates: build shop ## Gates the shop 45 times, against itself and against slow-downs of known size; fifty minutes.
+	./tests/bench-gates.py
 
 soak-kills: build shop ## Kills 200 runs at random moments and counts what is left; about fifteen minutes.
 	./tests/kills.sh
@@ -47,4 +50,4 @@ clean-engine: ## Removes what runs left on the engine, and the cached images.
 	$(CARGO) run --quiet --package shakedown -- recover
 	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
 
-.PHONY: help demo test test-netem needs shop build bench bench-faults bench-gate soak-kills clean-engine
+.PHONY: help demo test test-netem needs shop build bench bench-faults bench-gate bench-gates soak-kills clean-engine

@@ -22,6 +22,7 @@ fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
         started: UnixNanos(started),
         ended: Some(UnixNanos(started + 1)),
         slot_seconds: None,
+        shards: 1,
         rounds: Rounds::default(),
         scenarios: Vec::new(),
         clean: true,

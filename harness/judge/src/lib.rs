@@ -32,8 +32,10 @@ use index::Index;
 use plays::Plays;
 use shakedown_model::{
     evidence::Evidence,
+    experiment::Gate,
     result::{Exhibits, FaultResult, Finding, PhaseWindow, RESULT_SCHEMA, RunResult, ScenarioResult},
     stack::Variant,
+    units::Percent,
     verdict::Verdict,
 };
 
@@ -65,6 +67,11 @@ pub fn judge(evidence: &Evidence) -> RunResult {
     }
 }
 
+/// The gate of one of so many shards: together they err as often as one gate (Bonferroni).
+fn of_shard(gate: &Gate, shards: u32) -> Gate {
+    Gate { confidence: Percent(1.0 - (1.0 - gate.confidence.0) / f64::from(shards.max(1))), ..gate.clone() }
+}
+
 /// The comparisons of all scenarios, decided together, given back by scenario.
 fn compare(evidence: &Evidence, scenarios: &[Plays<'_>]) -> Vec<Vec<Finding>> {
     let collected: Vec<Result<Vec<Comparison>, String>> =
@@ -72,7 +79,8 @@ fn compare(evidence: &Evidence, scenarios: &[Plays<'_>]) -> Vec<Vec<Finding>> {
     let counts: Vec<usize> = collected.iter().map(|comparisons| comparisons.as_ref().map_or(0, Vec::len)).collect();
     let crashes: Vec<Option<String>> = collected.iter().map(|comparisons| comparisons.as_ref().err().cloned()).collect();
     let all: Vec<Comparison> = collected.into_iter().flatten().flatten().collect();
-    let mut decided = checks::guarded(|| comparison::findings(&all, &evidence.experiment.gate, evidence.run.rounds))
+    let gate = of_shard(&evidence.experiment.gate, evidence.run.shards);
+    let mut decided = checks::guarded(|| comparison::findings(&all, &gate, evidence.run.rounds))
         .unwrap_or_else(|crash| all.iter().map(|comparison| crashed(&comparison.place, &crash)).collect())
         .into_iter();
     let mut by_scenario = Vec::new();

@@ -11,7 +11,12 @@ use shakedown_judge::{
     judge,
     stats::{rank_sum::RankSum, signed_rank::SignedRank, spending::Look},
 };
-use shakedown_model::{evidence::Evidence, result::Finding, run::Rounds, verdict::Verdict};
+use shakedown_model::{
+    evidence::Evidence,
+    result::Finding,
+    run::{Abort, AbortKind, Rounds},
+    verdict::Verdict,
+};
 use verdicts::{only, with};
 
 const TOLERATED: f64 = 0.048_79;
@@ -208,6 +213,25 @@ fn a_finding_shows_the_confidence_that_it_was_decided_at() {
     assert!(finding.reason.contains("at 99.94 % confidence") && finding.reason.contains("at 99.03 %"), "{}", finding.reason);
     let finding = tail(Rounds::default(), Behaviour::default());
     assert!(finding.reason.contains("at 99.88 % confidence") && finding.reason.contains("at 95 %"), "{}", finding.reason);
+}
+
+#[test]
+fn a_run_that_broke_off_in_its_first_round_compares_nothing() {
+    let mut evidence = after(Rounds { planned: 4, most: 4, done: 0 }, Behaviour::default());
+    evidence.run.aborted = Some(Abort { kind: AbortKind::Environment, reason: "a service never got ready".to_owned() });
+    let result = judge(&evidence);
+    let checks: Vec<&str> = result.scenarios[0].findings.iter().map(|finding| finding.check.as_str()).collect();
+    assert!(!checks.iter().any(|check| check.ends_with("-vs-baseline")), "{checks:?}");
+    assert_eq!((result.verdict, result.exit_code), (Verdict::Inconclusive, 4));
+}
+
+#[test]
+fn shards_share_the_error_of_the_gate() {
+    let mut evidence = with(Behaviour::default());
+    evidence.run.shards = 4;
+    let finding = only(&judge(&evidence), "p99-vs-baseline").clone();
+    // 1 % over four shards and eight comparisons.
+    assert!(finding.reason.contains("at 99.97 % confidence") && finding.reason.contains("at 95 %"), "{}", finding.reason);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub struct Plan {
     pub baseline_mode: BaselineMode,
     /// Of everything random.
     pub seed: u64,
+    /// Of how many shards this is one.
+    pub shards: u32,
     /// Chosen, in order.
     pub scenarios: Vec<PlannedScenario>,
     /// Not chosen, with the reason.

@@ -32,6 +32,9 @@ pub struct RunMeta {
     /// Rounds with fresh instances of every service.
     #[serde(default)]
     pub rounds: Rounds,
+    /// Of how many shards this run is one: they share the error of the gate.
+    #[serde(default = "one")]
+    pub shards: u32,
     /// Which scenarios ran, with their phases: one entry for each play, in the order in which they were played.
     pub scenarios: Vec<ScenarioRun>,
     /// Whether every undo succeeded and everything was seen to be as it was.
@@ -62,6 +65,10 @@ pub enum AbortKind {
     Terminated,
     /// Engine, image, service or steady state.
     Environment,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Rounds of a run: in each, every instance is started afresh, since an instance carries its own luck that no interleaving removes.

@@ -140,6 +140,7 @@ fn first_meta(orders: &Orders) -> RunMeta {
         started: now(),
         ended: None,
         slot_seconds: orders.plan.slot_seconds,
+        shards: orders.plan.shards,
         rounds: Rounds { planned: orders.plan.rounds, most: orders.plan.most_rounds, done: 0 },
         scenarios: Vec::new(),
         clean: false,

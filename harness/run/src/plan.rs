@@ -86,6 +86,7 @@ pub fn plan(
         commit,
         baseline_mode: mode,
         seed,
+        shards: choice.shard.map_or(1, |(_, count)| count),
         rounds: extent.rounds,
         most_rounds: if paired { extent.most(phases, choice.budget) } else { 1 },
         estimated_seconds: extent.time(phases).as_secs_f64(),

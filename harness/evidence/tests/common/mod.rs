@@ -69,6 +69,7 @@ pub(crate) fn run_meta(run: &str) -> RunMeta {
         started: UnixNanos(1),
         ended: None,
         slot_seconds: None,
+        shards: 1,
         rounds: Rounds::default(),
         scenarios: Vec::new(),
         clean: true,

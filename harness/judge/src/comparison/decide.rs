@@ -98,7 +98,7 @@ fn smallest(sample: &Sample, threshold: f64, alpha: f64) -> Option<f64> {
 
 /// The findings of all comparisons, in their order, as of the look after `rounds.done` rounds.
 pub(crate) fn findings(comparisons: &[Comparison], gate: &Gate, rounds: Rounds) -> Vec<Finding> {
-    let look = Look::at(rounds, (1.0 - gate.confidence.0).clamp(1e-6, 0.5), PASS_ALPHA);
+    let look = Look::at(rounds, super::error(gate), PASS_ALPHA);
     let testable: Vec<(&Sample, f64, f64)> = comparisons
         .iter()
         .filter_map(|comparison| {

@@ -76,10 +76,15 @@ pub(crate) fn incomparable(evidence: &Evidence, baseline: &Baseline) -> Option<S
     })
 }
 
+/// Whether the run did not get through its first round: its end is told, and what it has of comparisons proves nothing.
+fn broke_off_at_once(evidence: &Evidence) -> bool {
+    evidence.run.rounds.done == 0 && evidence.run.aborted.is_some()
+}
+
 /// The comparisons of one scenario.
 pub(crate) fn collect(plays: &Plays<'_>) -> Vec<Comparison> {
     let Some(baseline) = &plays.evidence.baseline else { return Vec::new() };
-    if plays.evidence.experiment.baseline.mode == BaselineMode::None || !plays.ran() {
+    if plays.evidence.experiment.baseline.mode == BaselineMode::None || !plays.ran() || broke_off_at_once(plays.evidence) {
         return Vec::new();
     }
     let incomparable = incomparable(plays.evidence, baseline);

@@ -344,6 +344,7 @@ fn run_meta(plays: &[(Play, Story)]) -> RunMeta {
         started: at(0, -8.0),
         ended: Some(at(plays.len(), 2.0)),
         slot_seconds: Some(SLOT.as_secs_f64()),
+        shards: 1,
         rounds: Rounds { planned: rounds, most: rounds, done: rounds },
         scenarios: plays
             .iter()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Gates the shop against itself and against slow-downs of known size, for real, and counts wrong answers.
 
-    tests/bench-gate.py [AA] [AB]    AA gates of equal commits (30), AB of a payment that takes longer (15); prints a table
+    tests/bench-gates.py [AA] [AB]    AA gates of equal commits (30), AB of a payment that takes longer (15); prints a table
 
 Half of the equal ones run beside a noisy neighbour. Each gate: processes, four rounds, at most 90 s of phases. Needs `make build shop`.
 SHAKEDOWN_BINARY (target/release/shakedown), KEEP=directory (keeps the runs there), SEED (of the neighbour).
@@ -93,14 +93,14 @@ def line(number, kind, beside, seconds, result, run):
 
 
 def play(counts, seed):
-    keep = os.environ.get("KEEP") or tempfile.mkdtemp(prefix="bench-gate.")
+    keep = os.environ.get("KEEP") or tempfile.mkdtemp(prefix="bench-gates.")
     os.makedirs(keep, exist_ok=True)
     kinds = [("A/A", 1.0)] * counts[0] + [("A/B", SLOW[index % len(SLOW)] if index % 3 == 2 else SLOW[0]) for index in range(counts[1])]
     print("| gate | kind | neighbour | rounds | s | verdict | tail, steady | tail, fault | comparisons that failed |\n|---|---|---|---|---|---|---|---|---|")
     tally = {}
     for number, (kind, ratio) in enumerate(kinds, 1):
         noisy = kind == "A/A" and number % 2 == 0
-        folder = tempfile.mkdtemp(prefix="bench-gate-tree.")
+        folder = tempfile.mkdtemp(prefix="bench-gates-tree.")
         repository(folder, round((WORK + REST) * ratio - REST))
         burners = [multiprocessing.Process(target=neighbour, args=(seed + number,), daemon=True)] if noisy else []
         for burner in burners:
