@@ -3,7 +3,7 @@
 use crate::terminal::Terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shakedown_model::{
-    event::{Event, Phase, TimedEvent},
+    event::{Event, Phase, SearchAnswer, TimedEvent},
     fault::FaultRecord,
     run::Play,
     stack::Variant,
@@ -80,6 +80,10 @@ impl Console {
                 self.loads.insert((load.clone(), *variant), text);
                 self.live();
             }
+            Event::Searched { scenario, dose, unit, answers, .. } => {
+                let said: Vec<String> = answers.iter().map(|answer| self.answered(answer)).collect();
+                self.line(&format!("  {scenario}: {} {}", unit.show(*dose), said.join(", ")));
+            }
             Event::TelemetryDropped { variant, what, count } => {
                 self.line(&format!("  ! {count} {what}{}", self.of(*variant)));
             }
@@ -97,6 +101,16 @@ impl Console {
             | Event::ScenarioEnded { .. }
             | Event::RoundEnded { .. }
             | Event::Unwound { .. } => {}
+        }
+    }
+
+    /// `holds for the baseline`
+    fn answered(&self, answer: &SearchAnswer) -> String {
+        let of = if self.both { format!(" for the {}", answer.variant.word()) } else { String::new() };
+        match answer.held {
+            Some(true) => format!("holds{of}"),
+            Some(false) => format!("does not hold{of}"),
+            None => format!("says nothing{of} ({})", answer.reason),
         }
     }
 

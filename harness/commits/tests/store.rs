@@ -25,6 +25,7 @@ fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
         shards: 1,
         rounds: Rounds::default(),
         scenarios: Vec::new(),
+        margins: Vec::new(),
         clean: true,
         left: Vec::new(),
         aborted: None,

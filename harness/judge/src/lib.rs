@@ -67,6 +67,13 @@ pub fn judge(evidence: &Evidence) -> RunResult {
     }
 }
 
+/// Whether the expectations of the only scenario of this evidence held in its only play, for its candidate; `None`: the play says nothing, because
+/// its fault was not what was asked, the load was not, or too little was seen. And why, in one sentence.
+pub fn answer(evidence: &Evidence) -> (Option<bool>, String) {
+    checks::guarded(|| checks::margin::answer(evidence))
+        .unwrap_or_else(|crash| (None, format!("the judge crashed ({crash}), which is a bug in shakedown: please report it")))
+}
+
 /// The gate of one of so many shards: together they err as often as one gate (Bonferroni).
 fn of_shard(gate: &Gate, shards: u32) -> Gate {
     Gate { confidence: Percent(1.0 - (1.0 - gate.confidence.0) / f64::from(shards.max(1))), ..gate.clone() }
@@ -101,9 +108,12 @@ fn crashed(place: &Place, crash: &str) -> Finding {
 }
 
 fn judge_scenario(plays: &Plays<'_>, compared: Vec<Finding>) -> ScenarioResult {
-    let mut findings = checks::run_all(&checks::before_comparison(), plays);
+    let is_searched = plays.scenario.searched().is_some();
+    let (before, after) =
+        if is_searched { (checks::of_search(), Vec::new()) } else { (checks::before_comparison(), checks::after_comparison()) };
+    let mut findings = checks::run_all(&before, plays);
     findings.extend(compared);
-    findings.extend(checks::run_all(&checks::after_comparison(), plays));
+    findings.extend(checks::run_all(&after, plays));
     findings.extend(nothing_judged(plays, &findings));
     finding::number_duplicates(&mut findings);
     let verdict = Verdict::merge(findings.iter().filter(|finding| !finding.advisory).map(|finding| finding.verdict));

@@ -54,7 +54,9 @@ impl<'a> Plays<'a> {
             .collect();
         let mut plays = Plays { evidence, scenario, views, spare: baselines.collect(), clock: None, load_distrust: None };
         plays.clock = plays.first(clock::complaint);
-        plays.load_distrust = checks::distrust(&plays).or_else(|| plays.clock.clone());
+        // In a search each play was trusted or not by itself.
+        let distrust = scenario.searched().is_none().then(|| checks::distrust(&plays)).flatten();
+        plays.load_distrust = distrust.or_else(|| plays.clock.clone());
         plays
     }
 

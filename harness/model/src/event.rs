@@ -1,6 +1,11 @@
 //! What happened when: one closed enum, written to `events.jsonl` and shown by the console.
 
-use crate::{fault::FaultRecord, run::Play, stack::Variant, time::UnixNanos};
+use crate::{
+    fault::{DoseUnit, FaultRecord},
+    run::Play,
+    stack::Variant,
+    time::UnixNanos,
+};
 use serde::{Deserialize, Serialize};
 
 /// One line of `events.jsonl`.
@@ -69,6 +74,8 @@ pub enum Event {
     Warning { message: String },
     /// SIGINT or SIGTERM.
     Interrupted { signal: String },
+    /// A play of a search was answered.
+    Searched { scenario: String, play: Play, dose: f64, unit: DoseUnit, answers: Vec<SearchAnswer> },
     /// A scenario ended.
     ScenarioEnded {
         scenario: String,
@@ -77,6 +84,14 @@ pub enum Event {
     },
     /// Everything was taken back, or not.
     Unwound { clean: bool, left: Vec<String> },
+}
+
+/// Whether the expectations held on one variant; `None`: the play says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    pub variant: Variant,
+    pub held: Option<bool>,
+    pub reason: String,
 }
 
 /// A phase of a scenario.

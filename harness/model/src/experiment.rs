@@ -1,7 +1,7 @@
 //! The experiment as it is meant: every default filled in, every name checked. `config` makes it from YAML.
 
 use crate::{
-    fault::{Edge, Fault, Target},
+    fault::{Edge, Fault, Search, Target},
     history::HistorySpec,
     units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
     verdict::GateMode,
@@ -348,6 +348,20 @@ impl Scenario {
     /// Length of all phases together: of one play.
     pub fn length(&self) -> std::time::Duration {
         self.phases.warmup.0 + self.phases.steady.0 + self.fault_length() + self.phases.recovery.0
+    }
+
+    /// The fault whose dose is searched, with its index.
+    pub fn searched(&self) -> Option<(usize, &Search)> {
+        self.faults.iter().enumerate().find_map(|(index, fault)| Some((index, fault.search.as_ref()?)))
+    }
+
+    /// The scenario with this dose of what is searched; as it is where nothing is.
+    pub fn with_dose(&self, dose: f64) -> Result<Scenario, String> {
+        let mut dosed = self.clone();
+        if let Some((index, search)) = self.searched() {
+            dosed.faults[index].action = self.faults[index].action.with_dose(search, dose)?;
+        }
+        Ok(dosed)
     }
 
     /// Length of all its plays in one round.

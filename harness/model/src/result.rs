@@ -180,7 +180,7 @@ pub struct FaultResult {
 pub struct Finding {
     /// Stable over runs: `slow-payment/fault/checkout/p99`.
     pub id: String,
-    /// `success`, `p99`, `p99-vs-baseline`, `success-vs-baseline`, `recovery`, `logs`, `retries`, `dose`, `steady-state`, `generator`, `http`, `prometheus`, `environment`, …
+    /// `success`, `p99`, `p99-vs-baseline`, `margin-vs-baseline`, `success-vs-baseline`, `recovery`, `logs`, `retries`, `dose`, `steady-state`, `generator`, `http`, `prometheus`, `environment`, …
     pub check: String,
     /// Load, edge, service or fault that is judged.
     pub subject: String,
@@ -198,7 +198,7 @@ pub struct Finding {
     pub change: Option<f64>,
     /// Interval of `change`; at the confidence that `reason` names.
     pub ci: Option<[f64; 2]>,
-    /// `s`, `fraction`, `ratio`, `count` or empty.
+    /// `s`, `fraction`, `ratio`, `count`, `B`, `B/s` or empty.
     pub unit: String,
     /// Smallest relative change that this comparison could have proven.
     pub smallest_detectable: Option<f64>,

@@ -1,6 +1,6 @@
 //! `run.json`: what a run was, on what, of which commits.
 
-use crate::{event::Phase, plan::RuntimeKind, time::UnixNanos};
+use crate::{event::Phase, fault::DoseUnit, plan::RuntimeKind, stack::Variant, time::UnixNanos};
 use serde::{Deserialize, Serialize};
 
 /// Version of the run directory.
@@ -37,6 +37,9 @@ pub struct RunMeta {
     pub shards: u32,
     /// Which scenarios ran, with their phases: one entry for each play, in the order in which they were played.
     pub scenarios: Vec<ScenarioRun>,
+    /// What was found of the doses that were searched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub margins: Vec<MarginRun>,
     /// Whether every undo succeeded and everything was seen to be as it was.
     pub clean: bool,
     /// What was not: each by name, with what it was and what it is.
@@ -133,6 +136,58 @@ pub struct ScenarioRun {
     pub stopped: Option<String>,
     /// Steady state was broken before the fault, so no fault was started.
     pub steady_broken: Option<String>,
+}
+
+/// The search for the largest dose under which a scenario's expectations hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarginRun {
+    /// Scenario.
+    pub scenario: String,
+    /// Index of the fault in the scenario.
+    pub fault: usize,
+    /// Its target as the config writes it.
+    pub target: String,
+    /// The parameter: `latency.delay`.
+    pub path: String,
+    /// Unit of every dose here.
+    pub unit: DoseUnit,
+    /// The smaller end of the range, as it was played.
+    pub from: f64,
+    /// The larger end.
+    pub to: f64,
+    /// How exactly the boundary was wanted.
+    pub step: f64,
+    /// Of each variant.
+    pub variants: Vec<MarginVariant>,
+}
+
+/// What was found of one variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarginVariant {
+    /// Which.
+    pub variant: Variant,
+    /// The worst dose under which everything held; `None`: not even the mildest.
+    pub holds_up_to: Option<f64>,
+    /// The mildest dose under which something did not; `None`: none did.
+    pub breaks_at: Option<f64>,
+    /// Why the search ended before the boundary was known; `None`: it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<String>,
+    /// In the order in which they were played.
+    pub plays: Vec<MarginPlay>,
+}
+
+/// One play of a search, as far as one variant is concerned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MarginPlay {
+    /// Which.
+    pub play: Play,
+    /// The dose that was asked.
+    pub dose: f64,
+    /// Whether the expectations held; `None`: this play says nothing, and does not count.
+    pub held: Option<bool>,
+    /// Why, in one sentence.
+    pub reason: String,
 }
 
 /// A phase as it ran.

@@ -16,15 +16,22 @@ use std::time::Duration;
 pub(crate) type Chosen = Vec<(Scenario, String)>;
 /// Names of those that do not, each with the reason.
 pub(crate) type LeftOut = Vec<(String, String)>;
+/// What a scenario costs in each round, as planned.
+pub(crate) type Cost<'a> = dyn Fn(&Scenario) -> Duration + 'a;
 
 /// Chooses, deals and keeps within the room that the budget leaves each round; what is not chosen is left out with its reason.
-pub(crate) fn choose(experiment: &Experiment, choice: &Choice, room: Option<Duration>) -> Result<(Chosen, LeftOut), PlanError> {
+pub(crate) fn choose(
+    experiment: &Experiment,
+    choice: &Choice,
+    room: Option<Duration>,
+    cost: &Cost<'_>,
+) -> Result<(Chosen, LeftOut), PlanError> {
     let (mut chosen, mut left_out) = asked_for(experiment, choice)?;
     if let Some((index, count)) = choice.shard {
-        shard(&mut chosen, &mut left_out, index, count)?;
+        shard(&mut chosen, &mut left_out, (index, count), cost)?;
     }
     if let Some(room) = room {
-        keep_within(&mut chosen, &mut left_out, room, choice);
+        keep_within(&mut chosen, &mut left_out, room, choice, cost);
     }
     if choice.now.is_some() {
         for (scenario, why) in &mut chosen {
@@ -82,7 +89,7 @@ fn by_change(scenario: &Scenario, choice: &Choice) -> Result<String, String> {
 }
 
 /// Deals scenarios to shards, longest first to the shard with least to do; ties by name, so that every shard deals the same.
-fn shard(chosen: &mut Chosen, left_out: &mut LeftOut, index: u32, count: u32) -> Result<(), PlanError> {
+fn shard(chosen: &mut Chosen, left_out: &mut LeftOut, (index, count): (u32, u32), cost: &Cost<'_>) -> Result<(), PlanError> {
     if index == 0 || index > count {
         return Err(PlanError::Shard(index, count));
     }
@@ -102,13 +109,8 @@ fn shard(chosen: &mut Chosen, left_out: &mut LeftOut, index: u32, count: u32) ->
     Ok(())
 }
 
-/// What a scenario costs in each round, as planned.
-fn cost(scenario: &Scenario) -> Duration {
-    scenario.length_in_round()
-}
-
 /// Most urgent first, as long as they fit; what is as urgent stays in the order of the file.
-fn keep_within(chosen: &mut Chosen, left_out: &mut LeftOut, room: Duration, choice: &Choice) {
+fn keep_within(chosen: &mut Chosen, left_out: &mut LeftOut, room: Duration, choice: &Choice, cost: &Cost<'_>) {
     chosen.sort_by(|(a, _), (b, _)| urgency(b, choice).total_cmp(&urgency(a, choice)));
     let mut left = room;
     let over = |scenario: &Scenario| {

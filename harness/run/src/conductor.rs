@@ -6,6 +6,7 @@ use crate::{
     interrupt::{Interrupt, Signal},
     look::{Look, Looker},
     round,
+    search::Examiner,
     sides::Helpers,
     teardown::take_back,
     traces::Host,
@@ -16,7 +17,7 @@ use shakedown_model::{
     event::Event,
     experiment::{Experiment, ProcessService},
     plan::Plan,
-    run::{Abort, AbortKind, Machine, RUN_SCHEMA, Rounds, RunMeta},
+    run::{Abort, AbortKind, Machine, RUN_SCHEMA, Rounds, RunMeta, ScenarioRun},
     stack::{Project, Variant},
 };
 use shakedown_runtime::Runtime;
@@ -67,6 +68,8 @@ pub struct Orders {
     pub recorded: CancellationToken,
     /// Judges the evidence so far, between two rounds.
     pub looker: Looker,
+    /// Judges one play of a search.
+    pub examiner: Examiner,
 }
 
 impl Orders {
@@ -143,6 +146,7 @@ fn first_meta(orders: &Orders) -> RunMeta {
         shards: orders.plan.shards,
         rounds: Rounds { planned: orders.plan.rounds, most: orders.plan.most_rounds, done: 0 },
         scenarios: Vec::new(),
+        margins: Vec::new(),
         clean: false,
         left: Vec::new(),
         aborted: None,
@@ -189,7 +193,11 @@ async fn play_round(orders: &Orders, meta: &mut RunMeta, host: &Host, round: u32
 /// Whether another round is of use; why, is told. A look that cannot be taken is a reason to go on.
 async fn look(orders: &Orders, meta: &RunMeta) -> bool {
     let round = meta.rounds.done;
-    let stopped = meta.scenarios.iter().rfind(|played| played.play.round == round && played.stopped.is_some());
+    // A search is stopped by a dose that is not borne, which is what it is for.
+    let is_searched =
+        |name: &str| orders.plan.scenarios.iter().any(|planned| planned.scenario.name == name && planned.scenario.searched().is_some());
+    let ended_early = |played: &&ScenarioRun| played.play.round == round && played.stopped.is_some() && !is_searched(&played.name);
+    let stopped = meta.scenarios.iter().rfind(ended_early);
     let looked = match stopped {
         Some(played) => Ok(Look::Enough(format!("{} was stopped early, which no further round makes good", played.name))),
         None => (orders.looker)(meta).await,

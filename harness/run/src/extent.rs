@@ -15,17 +15,37 @@ pub(crate) struct Extent {
     pub(crate) rounds: u32,
     /// Starting and stopping the instances of one round.
     restart: Duration,
+    /// How many are measured side by side.
+    variants: u32,
 }
 
 impl Extent {
     /// Where nothing is measured beside the candidate, another round would bring nothing that a longer phase does not.
     pub(crate) fn of(experiment: &Experiment, is_paired: bool, runtime: RuntimeKind) -> Extent {
-        Extent { rounds: if is_paired { experiment.baseline.rounds.max(1) } else { 1 }, restart: restart(runtime) }
+        Extent {
+            rounds: if is_paired { experiment.baseline.rounds.max(1) } else { 1 },
+            restart: restart(runtime),
+            variants: if is_paired { 2 } else { 1 },
+        }
     }
 
-    /// Where there is nothing to play, playing it again is of no use.
-    pub(crate) fn for_phases(self, phases: Duration) -> Extent {
-        if phases.is_zero() { Extent { rounds: 1, ..self } } else { self }
+    /// Where there is nothing to play, playing it again is of no use; searches are made in the first round only.
+    pub(crate) fn for_scenarios<'a>(self, mut scenarios: impl Iterator<Item = &'a Scenario>) -> Extent {
+        let is_again = scenarios.any(|scenario| scenario.searched().is_none() && !scenario.length_in_round().is_zero());
+        if is_again { self } else { Extent { rounds: 1, ..self } }
+    }
+
+    /// What a scenario costs in each round: of a search, which is made once, its part.
+    pub(crate) fn in_round(self, scenario: &Scenario) -> Duration {
+        match scenario.searched() {
+            Some((_, search)) => scenario.length() * search.plays(self.variants) / self.rounds,
+            None => scenario.length_in_round(),
+        }
+    }
+
+    /// The phases of all plays of a round.
+    pub(crate) fn phases<'a>(self, scenarios: impl Iterator<Item = &'a Scenario>) -> Duration {
+        scenarios.map(|scenario| self.in_round(scenario)).sum()
     }
 
     /// What the phases of one round may take, so that all rounds that are asked for fit into `budget`. A run of one round has no restart.
@@ -52,11 +72,6 @@ impl Extent {
     }
 }
 
-/// The phases of all plays of a round.
-pub(crate) fn phases<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Duration {
-    scenarios.map(Scenario::length_in_round).sum()
-}
-
 /// Starting and stopping both variants, as measured with the demo's services on two cores.
 fn restart(runtime: RuntimeKind) -> Duration {
     match runtime {
@@ -72,7 +87,7 @@ mod tests {
     const PHASES: Duration = Duration::from_secs(60);
 
     fn extent(rounds: u32) -> Extent {
-        Extent { rounds, restart: Duration::from_secs(10) }
+        Extent { rounds, restart: Duration::from_secs(10), variants: 2 }
     }
 
     fn minutes(minutes: u64) -> Option<Duration> {
@@ -94,7 +109,7 @@ mod tests {
         assert_eq!(extent(4).most(PHASES, minutes(1)), 4, "what is asked for is played, which scenarios is another question");
         assert_eq!(extent(4).most(PHASES, minutes(7)), 6);
         assert_eq!(extent(4).most(PHASES, minutes(600)), 8);
-        let nothing = extent(4).for_phases(Duration::ZERO);
+        let nothing = extent(4).for_scenarios(std::iter::empty());
         assert_eq!((nothing.rounds, nothing.most(Duration::ZERO, minutes(5))), (1, 1), "nothing to play is not played more often");
     }
 }

@@ -28,16 +28,16 @@ impl Tally {
 /// What is known of one variant: the boundary lies between both. Nothing below: not even the smallest dose is borne; nothing above: the largest
 /// is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Bracket {
+pub(crate) struct Bracket {
     /// The expectations hold up to this dose.
-    pub holds_to: Option<f64>,
+    pub(crate) holds_to: Option<f64>,
     /// They do not hold at this one.
-    pub breaks_at: Option<f64>,
+    pub(crate) breaks_at: Option<f64>,
 }
 
 /// The search for one variant.
 #[derive(Debug, Clone)]
-pub struct Margin {
+pub(crate) struct Margin {
     range: (f64, f64),
     resolution: f64,
     /// In order of dose.
@@ -46,12 +46,12 @@ pub struct Margin {
 
 impl Margin {
     /// Between `from` and `to`, as exact as `resolution`.
-    pub fn between(from: f64, to: f64, resolution: f64) -> Margin {
+    pub(crate) fn between(from: f64, to: f64, resolution: f64) -> Margin {
         Margin { range: (from.min(to), from.max(to)), resolution: resolution.max(f64::EPSILON), tallies: Vec::new() }
     }
 
     /// Takes the answer of a play in.
-    pub fn add(&mut self, dose: f64, held: bool) {
+    pub(crate) fn add(&mut self, dose: f64, held: bool) {
         let at = self.tallies.partition_point(|tally| tally.dose < dose);
         if self.tallies.get(at).is_none_or(|tally| tally.dose > dose) {
             self.tallies.insert(at, Tally { dose, held: 0, broke: 0 });
@@ -61,14 +61,14 @@ impl Margin {
     }
 
     /// What is known so far. Where answers contradict each other over doses, the smallest that breaks counts.
-    pub fn bracket(&self) -> Bracket {
+    pub(crate) fn bracket(&self) -> Bracket {
         let broke = self.tallies.iter().position(|tally| !tally.holds());
         let below = &self.tallies[..broke.unwrap_or(self.tallies.len())];
         Bracket { holds_to: below.last().map(|tally| tally.dose), breaks_at: broke.map(|at| self.tallies[at].dose) }
     }
 
     /// The dose to play next; `None`: the boundary is known as exactly as was asked, both of its sides more than once.
-    pub fn next(&self) -> Option<f64> {
+    pub(crate) fn next(&self) -> Option<f64> {
         let (from, to) = self.range;
         if self.tallies.is_empty() {
             return Some(to);
@@ -103,7 +103,7 @@ impl Margin {
 }
 
 /// The next dose of several variants that are played together: that of the widest bracket. `None`: all are known.
-pub fn next_of(margins: &[Margin]) -> Option<f64> {
+pub(crate) fn next_of(margins: &[Margin]) -> Option<f64> {
     let open = margins.iter().filter_map(|margin| Some((margin.width(), margin.next()?)));
     open.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, dose)| dose)
 }

@@ -1,12 +1,6 @@
 //! What a run will do: a pure function of experiment, commits and flags.
 
-use crate::{
-    choice::choose,
-    extent::{Extent, phases},
-    graph::ServiceGraph,
-    means::mechanism,
-    weather::drawn,
-};
+use crate::{choice::choose, extent::Extent, graph::ServiceGraph, means::mechanism, weather::drawn};
 use shakedown_commits::{Selection, seed_of};
 use shakedown_model::{
     experiment::{BaselineMode, Experiment, Scenario},
@@ -76,9 +70,10 @@ pub fn plan(
     let seed = choice.seed.unwrap_or_else(|| seed_of(commit.candidate.as_deref().unwrap_or("no commit")));
     let scenarios = experiment.scenarios.iter().map(|scenario| drawn(scenario, seed, runtime)).collect();
     let room = choice.budget.map(|budget| extent.phases_within(budget));
-    let (chosen, left_out) = choose(&Experiment { scenarios, ..experiment.clone() }, choice, room)?;
-    let phases = phases(chosen.iter().map(|(scenario, _)| scenario));
-    let extent = extent.for_phases(phases);
+    let (chosen, left_out) = choose(&Experiment { scenarios, ..experiment.clone() }, choice, room, &|scenario| extent.in_round(scenario))?;
+    let scenarios = || chosen.iter().map(|(scenario, _)| scenario);
+    let extent = extent.for_scenarios(scenarios());
+    let phases = extent.phases(scenarios());
     let scenarios: Vec<PlannedScenario> = chosen.into_iter().map(|(scenario, why)| planned(scenario, why, runtime)).collect();
     Ok(Plan {
         runtime,

@@ -23,6 +23,7 @@ fn scenario(name: &str, when: When, seconds: u64) -> Scenario {
             on: Target::Service("a".to_owned()),
             action: shakedown_model::fault::Action::Pause,
             ports: Vec::new(),
+            search: None,
             connections: Percent(1.0),
             source: Source::default(),
         }],
@@ -276,4 +277,29 @@ fn shards_are_dealt_alike_whatever_each_knows_of_history() {
     let mut both = [one, two].concat();
     both.sort();
     assert_eq!(both, ["always", "orders", "payment"]);
+}
+
+/// The scenario `only` with its fault's dose searched in 32 steps.
+fn searching(mut experiment: Experiment) -> Experiment {
+    use shakedown_model::fault::{DoseUnit, Search, Worse};
+    experiment.scenarios.truncate(1);
+    let (unit, worse) = (DoseUnit::Seconds, Worse::Larger);
+    experiment.scenarios[0].faults[0].search =
+        Some(Search { path: "latency.delay".to_owned(), unit, worse, from: 0.0, to: 3.2, step: 0.1 });
+    experiment
+}
+
+#[test]
+fn a_search_is_made_once_however_many_rounds_there_are_and_costs_its_plays() {
+    let mut both = experiment();
+    both.baseline.rounds = 4;
+    let alone = searching(both.clone());
+    let again = alone.scenarios[0].clone();
+    let commit = || CommitInfo { baseline: Some("b".to_owned()), ..CommitInfo::default() };
+    let made = |experiment: &Experiment| plan(experiment, commit(), &Choice::default(), RuntimeKind::Process, String::new()).unwrap();
+    let planned = made(&alone);
+    assert_eq!((planned.rounds, planned.estimated_seconds as u64), (1, 150), "15 plays of 10 s for two variants");
+    both.scenarios = vec![both.scenarios[0].clone(), Scenario { name: "search".to_owned(), ..again }];
+    let planned = made(&both);
+    assert_eq!((planned.rounds, planned.estimated_seconds as u64), (4, 150 + 4 * (10 + 2)));
 }

@@ -8,6 +8,7 @@ use crate::{
     live::Live,
     posts::{lead_past, lead_through, take_posts},
     scenario::Stage,
+    search::{self, Witness},
     sides::Side,
 };
 use futures_util::future::{join_all, try_join_all};
@@ -28,22 +29,27 @@ pub(crate) async fn play(orders: &Orders, meta: &mut RunMeta, round: u32, ground
 async fn plays(orders: &Orders, meta: &mut RunMeta, round: u32, grounds: &[Ground], background: &mut Background) -> Result<(), Stop> {
     let mut sides = bring_up(orders, round, grounds, background).await?;
     let live = Arc::new(Live::default());
-    for planned in &orders.plan.scenarios {
-        for episode in 1..=planned.scenario.episodes {
-            play_once(orders, meta, &mut sides, &live, &planned.scenario, Play { round, episode }).await?;
+    for scenario in orders.plan.scenarios.iter().map(|planned| &planned.scenario) {
+        if scenario.searched().is_some() {
+            search::play(orders, meta, &mut sides, &live, scenario, round).await?;
+            continue;
+        }
+        for episode in 1..=scenario.episodes {
+            play_once(orders, meta, &mut sides, &live, scenario, Play { round, episode }, Witness::default()).await?;
         }
     }
     Ok(())
 }
 
 /// One play, between two looks at the services.
-async fn play_once(
+pub(crate) async fn play_once(
     orders: &Orders,
     meta: &mut RunMeta,
     sides: &mut [Side],
     live: &Arc<Live>,
     scenario: &Scenario,
     play: Play,
+    witness: Witness,
 ) -> Result<(), Stop> {
     let runtime = orders.plan.runtime;
     for side in &mut *sides {
@@ -53,7 +59,7 @@ async fn play_once(
     for side in &mut *sides {
         lead_through(side, scenario, runtime).await;
     }
-    let stage = Stage { orders, sides, live: Arc::clone(live), play };
+    let stage = Stage { orders, sides, live: Arc::clone(live), play, witness };
     let (record, played) = stage.play(scenario).await;
     meta.scenarios.push(record);
     for side in &mut *sides {

@@ -6,6 +6,7 @@ use crate::{
     faults::{self, Planned, Setting, sleep_until},
     live::Live,
     probes,
+    search::Witness,
     sides::Side,
     steady,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) sides: &'a [Side],
     pub(crate) live: Arc<Live>,
     pub(crate) play: Play,
+    /// Keeps what this play showed, where somebody asks.
+    pub(crate) witness: Witness,
 }
 
 /// How a hold ended.
@@ -303,7 +306,7 @@ impl Stage<'_> {
     fn consume(&self, mut received: mpsc::UnboundedReceiver<(Variant, Request)>) -> impl Future<Output = Option<GeneratorReport>> + use<> {
         let recorders: HashMap<_, _> = self.sides.iter().map(|side| (side.variant, side.recorder.clone())).collect();
         let loads: Vec<(String, f64)> = self.orders.experiment.loads.values().map(|load| (load.name.clone(), load.rate.0)).collect();
-        let (live, announcer) = (Arc::clone(&self.live), self.orders.announcer.clone());
+        let (live, announcer, witness) = (Arc::clone(&self.live), self.orders.announcer.clone(), self.witness.clone());
         async move {
             let mut tick = tokio::time::interval(Duration::from_secs(1));
             loop {
@@ -311,6 +314,7 @@ impl Stage<'_> {
                     request = received.recv() => {
                         let (variant, request) = request?;
                         live.add(variant, &request);
+                        witness.request(variant, &request);
                         if let Some(recorder) = recorders.get(&variant) {
                             recorder.request(request);
                         }
@@ -338,6 +342,7 @@ impl Stage<'_> {
     }
 
     fn say(&self, event: Event) {
+        self.witness.event(&event);
         self.orders.announcer.say(event);
     }
 }

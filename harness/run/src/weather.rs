@@ -39,6 +39,7 @@ fn draw(random: &Random, scenario: &Scenario, seed: u64, runtime: RuntimeKind) -
             action,
             connections: Percent(1.0),
             ports: Vec::new(),
+            search: None,
             source: scenario.source.clone(),
         })
     };

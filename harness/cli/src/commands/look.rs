@@ -67,8 +67,9 @@ fn answer(verdict: Verdict, findings: &[&Finding], Rounds { planned, most, done 
     }
 }
 
+/// Margins are compared, too, but all that is ever known of them is known after the first round.
 fn is_comparison(finding: &Finding) -> bool {
-    finding.check.ends_with("-vs-baseline")
+    finding.check.ends_with("-vs-baseline") && finding.check != "margin-vs-baseline"
 }
 
 /// More requests may settle it. What is judged play by play keeps its worst answer.
@@ -118,6 +119,8 @@ mod tests {
     fn a_broken_limit_ends_the_run_after_any_round() {
         assert!(answer_to("p99", Verdict::Fail, 4, 4, 1).unwrap().contains("s/fault/checkout/p99"));
         assert!(answer_to("crash", Verdict::Fail, 4, 8, 5).is_ok());
+        assert!(answer_to("margin-vs-baseline", Verdict::Fail, 4, 8, 1).is_ok(), "a search is over after the first round");
+        assert!(answer_to("margin-vs-baseline", Verdict::Inconclusive, 4, 8, 4).unwrap().contains("stays so"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod calibrate;
 pub(crate) mod doctor;
+mod examine;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod judge;

@@ -8,6 +8,7 @@ use crate::{
 };
 use shakedown_model::{
     experiment::{BaselineMode, Scenario},
+    fault::Search,
     plan::Plan,
 };
 use std::fmt::Write as _;
@@ -45,7 +46,8 @@ pub(crate) fn text(plan: &Plan) -> String {
     line(format_args!("compared   {}", comparison(plan)));
     line(format_args!("seed       {}", plan.seed));
     line(format_args!("time       {}, and builds", extent(plan)));
-    if plan.slot_seconds.is_some() && plan.rounds == 1 && !plan.scenarios.is_empty() {
+    let is_compared = plan.scenarios.iter().any(|planned| planned.scenario.searched().is_none());
+    if plan.slot_seconds.is_some() && plan.rounds == 1 && is_compared {
         line(format_args!(
             "           ! one round: the luck of one instance of each is not told from the change; `baseline: {{rounds: 4}}`"
         ));
@@ -62,6 +64,9 @@ pub(crate) fn text(plan: &Plan) -> String {
         ));
         if scenario.episodes > 1 {
             line(format_args!("  {} episodes in each round", scenario.episodes));
+        }
+        if let Some((_, search)) = scenario.searched() {
+            line(format_args!("  {}", searched(plan, search)));
         }
         if let Some(warning) = too_short(plan, scenario) {
             line(format_args!("  ! {warning}"));
@@ -95,9 +100,22 @@ fn time(seconds: f64) -> String {
     if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
+/// `searches latency.delay from 50 ms to 2 s in steps of 50 ms: about 15 plays, at most 23, in the first round`
+fn searched(plan: &Plan, search: &Search) -> String {
+    let variants = if plan.slot_seconds.is_some() { 2 } else { 1 };
+    let [from, to, step] = [search.from, search.to, search.step].map(|dose| search.unit.show(dose));
+    let round = if plan.rounds > 1 { ", in the first round" } else { "" };
+    format!(
+        "searches {} from {from} to {to} in steps of {step}: about {} plays, at most {}{round}",
+        search.path,
+        search.plays(variants),
+        search.most_plays(variants)
+    )
+}
+
 /// Too few pair-blocks over all plays to prove anything.
 fn too_short(plan: &Plan, scenario: &Scenario) -> Option<String> {
-    let block = plan.slot_seconds? * 2.0;
+    let block = plan.slot_seconds.filter(|_| scenario.searched().is_none())? * 2.0;
     let plays = f64::from(plan.rounds * scenario.episodes);
     let length = scenario.fault_length().as_secs_f64();
     let blocks = (length / block).floor() * plays;

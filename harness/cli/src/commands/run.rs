@@ -1,6 +1,6 @@
 //! `shakedown run`: plan, run, judge, report; the gate.
 
-use super::{history, judge, look::looker, plan};
+use super::{examine::examiner, history, judge, look::looker, plan};
 use crate::{
     args::{Format, Global, RunOptions},
     console::Console,
@@ -252,6 +252,7 @@ fn orders(
     let log = directory.events().map_err(io(directory.path()))?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let looker = looker(directory.path().to_owned());
+    let examiner = examiner(loaded.experiment.clone());
     let orders = Orders {
         experiment: loaded.experiment,
         plan,
@@ -268,6 +269,7 @@ fn orders(
         interrupt: Interrupt::default(),
         recorded: CancellationToken::new(),
         looker,
+        examiner,
     };
     Ok((orders, receiver))
 }

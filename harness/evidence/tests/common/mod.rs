@@ -72,6 +72,7 @@ pub(crate) fn run_meta(run: &str) -> RunMeta {
         shards: 1,
         rounds: Rounds::default(),
         scenarios: Vec::new(),
+        margins: Vec::new(),
         clean: true,
         left: Vec::new(),
         aborted: None,

@@ -36,7 +36,8 @@ pub fn observe(evidence: &Evidence, result: &RunResult) -> SelfRun {
 fn series(evidence: &Evidence) -> Vec<Series> {
     let (Some(slot_seconds), Some(baseline)) = (evidence.run.slot_seconds, &evidence.baseline) else { return Vec::new() };
     let mut found = Vec::new();
-    for scenario in &evidence.experiment.scenarios {
+    // Plays of a search differ by their doses.
+    for scenario in evidence.experiment.scenarios.iter().filter(|scenario| scenario.searched().is_none()) {
         for load in evidence.experiment.loads.values() {
             let ours = of(&evidence.candidate.requests, &scenario.name, &load.name);
             let theirs = of(&baseline.evidence.requests, &scenario.name, &load.name);

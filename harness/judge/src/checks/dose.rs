@@ -102,6 +102,17 @@ pub(crate) fn shortcoming(arm: &Arm<'_>, index: usize, fault: &Fault) -> Option<
     }
 }
 
+/// Whether a fault took hold, met something, and was seen to do no more than was asked: harm that it did is then harm that what was asked does,
+/// also where too little of it could be measured (who gives up before a delay is over never sees its end).
+pub(crate) fn is_at_most_asked(arm: &Arm<'_>, index: usize) -> bool {
+    let Some(record) = arm.fault(index) else { return false };
+    let exceeds = |(name, asked): (&String, &f64)| {
+        let slack = if name.ends_with("_ms") { SLACK_MS } else { 0.0 };
+        record.dose.figures.get(name).is_some_and(|achieved| *achieved > (HIGH * asked).max(asked + slack))
+    };
+    record.error.is_none() && record.applied_at.is_some() && record.dose.touched > 0 && !record.asked.iter().any(exceeds)
+}
+
 /// What a kind that speaks a protocol was to hold requests for.
 fn asked_delay(action: &Action) -> Option<Span> {
     match action {

@@ -39,10 +39,13 @@ fn shortcomings(view: &View<'_>) -> Vec<String> {
     if let Some(broken) = &run.steady_broken {
         reasons.push(format!("steady state was broken before any fault, so no fault was started: {}", text::clean(broken, 500)));
     }
-    if let Some(stopped) = &run.stopped {
+    // A search plays doses that are not borne: what a play of it did not show was told to the search.
+    let is_searched = view.scenario.searched().is_some();
+    if let Some(stopped) = run.stopped.as_ref().filter(|_| !is_searched) {
         reasons.push(format!("ended early by a stop condition: {}", text::clean(stopped, 500)));
     }
-    if run.steady_broken.is_none() && view.candidate.disturbed().is_none() {
+    let was_tried = is_searched && aborted.is_none();
+    if !was_tried && run.steady_broken.is_none() && view.candidate.disturbed().is_none() {
         reasons.push(match (view.candidate.phase(Phase::Fault), &aborted) {
             (None, Some(reason)) => format!("never reached its fault phase: the run ended before it: {reason}"),
             (None, None) => "never reached its fault phase".to_owned(),

@@ -9,6 +9,7 @@ mod environment;
 mod generator;
 mod load;
 mod logs;
+pub(crate) mod margin;
 mod probes;
 pub(crate) mod recovery;
 mod retries;
@@ -50,6 +51,12 @@ pub(crate) fn before_comparison() -> Vec<Box<dyn Check>> {
 /// The checks that come after them.
 pub(crate) fn after_comparison() -> Vec<Box<dyn Check>> {
     vec![Box::new(recovery::Recovery), Box::new(logs::Logs), Box::new(crash::Crash)]
+}
+
+/// The checks of a scenario whose dose is searched. What holds at one dose and not at another is what the search is for, so that limits, doses and
+/// the generator are asked of each play while it searches.
+pub(crate) fn of_search() -> Vec<Box<dyn Check>> {
+    vec![Box::new(environment::Environment), Box::new(margin::Margin), Box::new(logs::Logs), Box::new(crash::Crash)]
 }
 
 /// Runs checks one by one; one that crashes becomes an inconclusive finding.

@@ -84,7 +84,8 @@ fn broke_off_at_once(evidence: &Evidence) -> bool {
 /// The comparisons of one scenario.
 pub(crate) fn collect(plays: &Plays<'_>) -> Vec<Comparison> {
     let Some(baseline) = &plays.evidence.baseline else { return Vec::new() };
-    if plays.evidence.experiment.baseline.mode == BaselineMode::None || !plays.ran() || broke_off_at_once(plays.evidence) {
+    let is_off = plays.evidence.experiment.baseline.mode == BaselineMode::None || broke_off_at_once(plays.evidence);
+    if is_off || !plays.ran() || plays.scenario.searched().is_some() {
         return Vec::new();
     }
     let incomparable = incomparable(plays.evidence, baseline);

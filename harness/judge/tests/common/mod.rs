@@ -96,6 +96,7 @@ impl Story {
                 action: Action::Latency(latency),
                 connections: Percent(1.0),
                 ports: Vec::new(),
+                search: None,
                 source: source(4),
             },
             candidate: Behaviour::default(),
@@ -357,6 +358,7 @@ fn run_meta(plays: &[(Play, Story)]) -> RunMeta {
                 steady_broken: None,
             })
             .collect(),
+        margins: Vec::new(),
         clean: true,
         left: Vec::new(),
         aborted: None,

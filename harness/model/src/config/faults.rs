@@ -6,6 +6,7 @@ use super::{
     kinds,
     names::Names,
     problems::Problems,
+    search,
     text::Spot,
     units,
 };
@@ -16,7 +17,7 @@ use crate::{
 use std::collections::BTreeSet;
 
 /// Keys of a fault that are not its kind.
-pub(super) const FRAME: &[&str] = &["at", "for", "on", "connections", "ports"];
+pub(super) const FRAME: &[&str] = &["at", "for", "on", "connections", "ports", "search"];
 /// Kinds that change the life of a service: nothing else can be done to it meanwhile.
 const ON_LIFE: &[&str] = &["pause", "stop", "term", "kill", "oom", "restart", "crash_loop"];
 /// Kinds that are done to a service.
@@ -96,10 +97,11 @@ fn read(field: Field<'_>, names: &Names, problems: &mut Problems) -> Option<Vec<
         }
     }
     let (action, _) = action?;
-    let (at, lasts, connections, ports) = (at?, lasts?, connections?, ports?);
+    let search = fields.or("search", None, |field| search::read(field, fields.get(action.kind())?, problems).map(Some));
+    let (at, lasts, connections, ports, search) = (at?, lasts?, connections?, ports?, search?);
     let fault = |on| {
-        let (action, ports) = (action.clone(), ports.clone());
-        Fault { at, lasts, on, action, connections, ports, source: field.key.source() }
+        let (action, ports, search) = (action.clone(), ports.clone(), search.clone());
+        Fault { at, lasts, on, action, connections, ports, search, source: field.key.source() }
     };
     Some(targets?.into_iter().map(fault).collect())
 }

@@ -21,6 +21,7 @@ pub(crate) mod problems;
 mod random;
 mod scenario;
 pub mod schema;
+mod search;
 mod services;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,7 +7,7 @@ use super::{
     glob::Glob,
     names::{Names, check_form},
     problems::Problems,
-    random,
+    random, search,
     tree::{self, Node, shorten},
     units,
 };
@@ -122,6 +122,9 @@ fn read(field: Field<'_>, around: &Around<'_>, problems: &mut Problems) -> Optio
     let stop_when = fields.or("stop_when", Vec::new(), |field| read_stops(field, around.names, problems));
     let episodes = fields.or("episodes", 1, |field| units::count(field, "a number of episodes such as 5", &MOST_EPISODES, problems));
     let expect = expect?;
+    if let (Some(faults), Some(expected), Some(recovery), Some(episodes)) = (&faults, &expect.fault, &expect.recovery, episodes) {
+        search::check(faults, expected, recovery.is_some(), episodes, fields.at, problems);
+    }
     Some(Scenario {
         name: name_text?.to_owned(),
         why: why?.map(str::to_owned),

@@ -7,6 +7,7 @@ mod lifecycle;
 mod packets;
 mod protocols;
 mod resources;
+pub mod search;
 mod streams;
 
 pub use action::Action;
@@ -18,6 +19,7 @@ pub use protocols::{
     Dns, DnsEffect, GRPC_STATUS, Grpc, GrpcEffect, Postgres, PostgresAt, PostgresEffect, REDIS_ERRORS, Redis, RedisEffect, SQLSTATES,
 };
 pub use resources::{Clock, Cpu, Descriptors, Fill, FillAmount, Io, Memory, Pids};
+pub use search::{DoseUnit, Search, Worse};
 pub use streams::{LimitData, Slicer, SlowClose, Timeout};
 
 use crate::{
@@ -99,6 +101,9 @@ pub struct Fault {
     /// On an edge: only these ports of the callee; empty: all.
     #[serde(default)]
     pub ports: Vec<u16>,
+    /// Its dose is not given but searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// Where it stands in the config.
     pub source: Source,
 }

@@ -29,6 +29,10 @@ pub struct FaultEntry {
     pub connections: Option<Percent>,
     /// On an edge of containers: the ports of the callee. Default: all.
     pub ports: Option<OneOrMore<u16>>,
+    /// The largest dose that is borne is to be found: one parameter of the kind with its range, `{latency.delay: 0ms..2s}`; `by 50ms` says how
+    /// exactly, a 32nd of the range where it does not.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+    pub search: Option<IndexMap<String, String>>,
     /// Every process of the service is frozen, then goes on.
     pub pause: Option<NoParameters>,
     /// The service's main process is stopped (SIGSTOP), then goes on.
