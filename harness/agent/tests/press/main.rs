@@ -167,9 +167,10 @@ fn without_the_power_to_spare_itself_the_others_are_made_better_victims() {
     cgroup.limit_memory(32 * MIB);
     let mut press = without_power(&cgroup, &json!({ "oom": {} }));
     assert!(press.ready().mechanism.contains("1 other processes of the cgroup are killed before the agent"));
-    press.dose_with(|dose| memory(dose).oom_kills == Some(1));
+    // The service goes first. Where it is slow to die, which on a busy machine it is, the agent may be next: it has no power to spare itself.
     assert_eq!(service.wait().unwrap().signal(), Some(9));
-    assert_eq!(press.last_dose().ended, Some(Ended::EndOfInput));
+    press.hang_up();
+    press.child.wait().unwrap();
 }
 
 #[test]

@@ -128,7 +128,12 @@ impl Control {
     }
 
     pub(crate) fn say(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+        self.try_to_say(line).unwrap();
+    }
+
+    /// An error: it has hung up meanwhile.
+    pub(crate) fn try_to_say(&mut self, line: &str) -> std::io::Result<()> {
+        writeln!(self.input.as_mut().unwrap(), "{line}")
     }
 
     pub(crate) fn hear(&mut self) -> Value {
