@@ -13,6 +13,9 @@ use shakedown_model::{
 };
 use std::io;
 
+/// Findings of a scenario that could not tell: more of them say nothing new, and bury what failed.
+const OPEN_SHOWN: usize = 3;
+
 /// Prints the table that ends a run.
 #[derive(Debug, Clone, Default)]
 pub struct Console {
@@ -112,8 +115,14 @@ impl Page {
             let headline = words::sentence(&scenario.headline, scenario.verdict);
             self.paragraph(6, &headline);
         }
-        for finding in found {
+        let (open, failed): (Vec<&Finding>, Vec<&Finding>) =
+            found.into_iter().partition(|finding| finding.verdict == Verdict::Inconclusive);
+        for finding in failed.iter().chain(open.iter().take(OPEN_SHOWN)) {
             self.finding(finding);
+        }
+        if open.len() > OPEN_SHOWN {
+            let mark = self.ink.verdict(Verdict::Inconclusive, words::symbol(Verdict::Inconclusive));
+            self.lines.push(format!("    {mark} {} more cannot tell: the report has them", open.len() - OPEN_SHOWN));
         }
         if let Some(culprit) = scenario.culprits.first() {
             let share = culprit.share.map(|share| format!(" ({} of the regression)", words::share(share))).unwrap_or_default();

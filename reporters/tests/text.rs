@@ -30,6 +30,21 @@ fn the_verdict_comes_first_in_every_summary() {
 }
 
 #[test]
+fn what_cannot_tell_does_not_bury_what_failed() {
+    let mut result = sample();
+    let open = result.scenarios.iter().flat_map(|scenario| &scenario.findings).find(|finding| finding.verdict == Verdict::Inconclusive);
+    let open = open.expect("the sample has one").clone();
+    let scenario = &mut result.scenarios[0];
+    let failed = scenario.findings.iter().filter(|finding| finding.verdict == Verdict::Fail).count();
+    scenario.findings.retain(|finding| finding.verdict == Verdict::Fail);
+    scenario.findings.splice(0..0, std::iter::repeat_n(open, 9));
+    result.scenarios.truncate(1);
+    let text = render(&console(false, 80), &result);
+    assert_eq!((text.matches("    ✗ ").count(), text.matches("    ? ").count()), (failed, 4), "{text}");
+    assert!(text.contains("    ? 6 more cannot tell: the report has them"), "{text}");
+}
+
+#[test]
 fn the_table_keeps_to_its_width_except_for_what_is_there_to_be_copied() {
     let mut result = sample();
     result.scenarios[0].findings[2].reason = "漢字".repeat(60);
