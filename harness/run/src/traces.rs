@@ -49,7 +49,11 @@ fn of_host(before: &Survey, after: &Survey) -> Vec<String> {
     let ours = |survey: &Survey| survey.nft_tables.iter().filter(|row| row.contains(STEM)).cloned().collect::<Vec<_>>();
     let new: Vec<String> = ours(after).into_iter().filter(|row| !before.nft_tables.contains(row)).collect();
     let link = |row: &String| row.split(' ').next().unwrap_or_default().to_owned();
-    let names = |survey: &Survey| survey.links.iter().map(link).collect::<Vec<_>>();
+    // A link that is coming or going stands in one list of a survey and not yet or no more in the other: a link that stays has a queue.
+    let names = |survey: &Survey| {
+        let queued = |name: &String| survey.qdiscs.iter().any(|row| link(row) == *name);
+        survey.links.iter().map(link).filter(queued).collect::<Vec<_>>()
+    };
     let (then, now) = (names(before), names(after));
     let lasting = |survey: &Survey| {
         let stays = |row: &&String| then.contains(&link(row)) && now.contains(&link(row));
@@ -73,6 +77,8 @@ mod tests {
         let before = host(&["ip nat"], &["eth0 up mtu 1500", "veth1 up mtu 1500"], &["eth0 root mq 0:", "veth1 root noqueue 0:"]);
         let life = host(&["ip nat", "inet firewall"], &["eth0 up mtu 1500", "veth2 up mtu 1500"], &["eth0 root mq 0:", "veth2 root fq 1:"]);
         assert_eq!(of_host(&before, &life), [""; 0]);
+        let going = host(&["ip nat"], &["eth0 up mtu 1500", "veth1 up mtu 1500"], &["eth0 root mq 0:"]);
+        assert_eq!((of_host(&before, &going), of_host(&going, &before)), (vec![], vec![]), "a container that starts or ends meanwhile");
         let left = host(&["ip nat", "ip shakedown_7_1_slow"], &["eth0 up mtu 1500"], &["eth0 root tbf 8001:"]);
         assert_eq!(of_host(&before, &left), ["nft tables: none → ip shakedown_7_1_slow", "qdiscs: eth0 root mq 0: → eth0 root tbf 8001:"]);
     }
