@@ -269,6 +269,7 @@ alive() { # the harness, and not somebody who has got its number
 
 agents() { # pids of the run's agents
     local pid
+    [ -s "$folder/seen" ] || return 0 # killed before there was any
     awk '$1 ~ /-(agent|relay|warden)[0-9]+$/ && $3 > 0 { print $3 }' "$folder/seen" 2>/dev/null | while read -r pid; do
         [ "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline")" != /agent ] || echo "$pid"
     done | sort -u
