@@ -2,7 +2,7 @@
 //!
 //! It asserts nothing. Run it on an idle machine and read.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // it prints what it finds, and there is nobody to recover
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it prints what it finds, and there is nobody to recover")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::session::invalid;
+use shakedown_line::{check_name, check_ttl, invalid};
+
 use crate::wire::{
     Bandwidth, Clock, Connect, Direction, Failure, FaultSpec, Files, Kind, Latency, Loss, Mtu, Processes, Redirect, Reorder, Target,
 };
 
-const NAME_MAX: usize = 64;
 const ADDRESSES_MAX: usize = 1024;
 const PORTS_MAX: usize = 1024;
 const DELAY_MAX_US: u64 = 60_000_000;
@@ -20,17 +20,11 @@ const MTU_MAX: u32 = 65_535;
 /// A hundred years of 365 days.
 const OFFSET_MAX_US: u64 = 100 * 365 * 24 * 3600 * 1_000_000;
 const LEAVE_MAX: u32 = 1_000_000;
-const TTL_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The first mistake in a fault.
 pub(crate) fn check(spec: &FaultSpec) -> Result<(), Failure> {
-    let known = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    if spec.name.is_empty() || spec.name.len() > NAME_MAX || !spec.name.chars().all(known) {
-        return Err(invalid(format!("the name {:?} is not usable", spec.name), "1 to 64 letters, digits, '_', '-' and '.'"));
-    }
-    if !(1..=TTL_MAX_MS).contains(&spec.ttl_ms) {
-        return Err(invalid(format!("ttl_ms is {}", spec.ttl_ms), "between 1 and 86400000 (24 h)"));
-    }
+    check_name(&spec.name)?;
+    check_ttl(spec.ttl_ms)?;
     check_target(spec)?;
     match &spec.kind {
         Kind::Latency(latency) => check_latency(latency),
@@ -106,7 +100,7 @@ fn check_share(share_ppm: u32, most: u32, hint: &str) -> Result<(), Failure> {
     if (1..=most).contains(&share_ppm) {
         return Ok(());
     }
-    Err(invalid(format!("share_ppm is {share_ppm}"), &format!("between 1 and {most} of a million packets; {hint}")))
+    Err(invalid(format!("share_ppm is {share_ppm}"), format!("between 1 and {most} of a million packets; {hint}")))
 }
 
 fn check_loss(loss: &Loss) -> Result<(), Failure> {
@@ -117,7 +111,7 @@ fn check_loss(loss: &Loss) -> Result<(), Failure> {
     if burst >= 2 && share > most {
         return Err(invalid(
             format!("share_ppm {share} cannot be lost in bursts of {burst} packets"),
-            &format!("a packet passes between two bursts, so that at most {most} of a million are lost: lower the share"),
+            format!("a packet passes between two bursts, so that at most {most} of a million are lost: lower the share"),
         ));
     }
     Ok(())

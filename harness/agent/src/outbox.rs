@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use shakedown_line::said;
 
 use crate::netlink::sys::{self, Interest};
 
@@ -29,9 +30,8 @@ impl<'a> Outbox<'a> {
     }
 
     pub(crate) fn say(&mut self, word: &impl Serialize) {
-        if let Ok(text) = serde_json::to_vec(word) {
+        if let Ok(text) = said(word) {
             self.unread.extend(text);
-            self.unread.push_back(b'\n');
         }
     }
 

@@ -6,16 +6,18 @@
 //! What it promises: before anything is done its undo is noted; a fault that cannot be applied whole leaves nothing; an
 //! undo that fails is tried again until it succeeds or the session ends.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use shakedown_line::{Past, failure, request, unix_ns};
 
 use crate::check::check;
 use crate::faults::{Plan, Site, shape};
 use crate::kernel::{Discipline, Kernel, KernelError, Undo};
 use crate::wire::{Answer, Applied, Beat, Dose, Event, Facts, Failure, FaultSpec, Line, Powers, Request, Reverted};
 
-/// Ended faults remembered, so that a late `revert` is told what its fault did.
-const ENDED_MAX: usize = 256;
+/// The way out for one who says what is no request.
+pub(crate) const HINT: &str = r#"one JSON object a line, such as {"id":1,"op":"facts"}; the shapes are in shakedown_agent::wire"#;
 /// The first queue number to try. Low numbers are what people's own rules use.
 const FIRST_QUEUE: u16 = 20_000;
 const QUEUES_TO_TRY: u16 = 64;
@@ -43,7 +45,7 @@ pub struct Session<K> {
     means: Means,
     facts: Option<Facts>,
     standing: BTreeMap<String, Standing>,
-    ended: VecDeque<Reverted>,
+    past: Past<Dose>,
     /// Undos that failed and are tried again.
     owed: Vec<Undo>,
     /// Whether the kernel has put off an undo.
@@ -85,7 +87,7 @@ impl<K: Kernel> Session<K> {
             means,
             facts: None,
             standing: BTreeMap::new(),
-            ended: VecDeque::new(),
+            past: Past::default(),
             owed: Vec::new(),
             untidy: false,
             look: None,
@@ -95,10 +97,8 @@ impl<K: Kernel> Session<K> {
 
     /// Answers one line, given without its newline.
     pub fn answer(&mut self, line: &[u8]) -> Line {
-        match serde_json::from_slice::<Request>(line) {
-            Ok(request) => Line::reply(Some(request.id()), self.obey(request)),
-            Err(error) => Line::reply(readable_id(line), Err(malformed(&error.to_string()))),
-        }
+        let (id, request) = request(line, HINT);
+        Line::reply(id, request.and_then(|request| self.obey(request)))
     }
 
     /// Does what a request asks.
@@ -161,15 +161,8 @@ impl<K: Kernel> Session<K> {
         }
         let ttl = Duration::from_millis(spec.ttl_ms);
         self.standing.insert(spec.name.clone(), Standing { plan, undos, expires: Instant::now() + ttl });
-        self.ended.retain(|reverted| reverted.name != spec.name);
-        let applied_at_unix_ns = unix_ns();
-        Ok(Applied {
-            name: spec.name.clone(),
-            mechanism,
-            applied_at_unix_ns,
-            expires_at_unix_ns: applied_at_unix_ns + ttl.as_nanos() as u64,
-            took_us: begun.elapsed().as_micros() as u64,
-        })
+        self.past.forget(&spec.name);
+        Ok(Applied::now(&spec.name, mechanism, ttl, begun))
     }
 
     /// Does it by a discipline, if that is preferred and can be.
@@ -259,7 +252,7 @@ impl<K: Kernel> Session<K> {
 
     fn revert(&mut self, name: &str) -> Result<Reverted, Failure> {
         let Some(standing) = self.standing.remove(name) else {
-            return Ok(self.already_gone(name));
+            return Ok(self.past.recall(name));
         };
         let begun = Instant::now();
         // What counts goes last: the tables keep their counters until the fault has ended and the dose is read.
@@ -270,14 +263,8 @@ impl<K: Kernel> Session<K> {
         self.unwind(counters);
         let took_us = begun.elapsed().as_micros() as u64;
         let reverted = Reverted { name: name.to_owned(), already_gone: false, dose, reverted_at_unix_ns, took_us };
-        self.ended.push_back(Reverted { already_gone: true, ..reverted.clone() });
-        self.ended.drain(..self.ended.len().saturating_sub(ENDED_MAX));
+        self.past.keep(&reverted);
         if self.owed.is_empty() { Ok(reverted) } else { Err(undo_failed(&self.owed)) }
-    }
-
-    fn already_gone(&self, name: &str) -> Reverted {
-        let ended = self.ended.iter().find(|reverted| reverted.name == name).cloned();
-        ended.unwrap_or_else(|| Reverted { name: name.to_owned(), already_gone: true, dose: None, reverted_at_unix_ns: None, took_us: 0 })
     }
 
     /// Undoes, last first. What fails is owed.
@@ -301,30 +288,6 @@ fn handle(name: &str) -> u16 {
     0x4000 | ((hash ^ (hash >> 16)) & 0x3fff) as u16
 }
 
-pub(crate) fn unix_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
-}
-
-/// The id of a line that is JSON but no request.
-fn readable_id(line: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<serde_json::Value>(line).ok()?.get("id")?.as_u64()
-}
-
-pub(crate) fn failure(code: &str, message: String, hint: &str) -> Failure {
-    Failure { code: code.to_owned(), message, hint: hint.to_owned() }
-}
-
-/// A line that is no request.
-pub(crate) fn malformed(message: &str) -> Failure {
-    let hint = r#"one JSON object a line, such as {"id":1,"op":"facts"}; the shapes are in shakedown_agent::wire"#;
-    failure("malformed", format!("not a request: {message}"), hint)
-}
-
-/// A request whose values make no sense.
-pub(crate) fn invalid(message: String, hint: &str) -> Failure {
-    failure("invalid", message, hint)
-}
-
 fn name_taken(name: &str) -> Failure {
     failure("name_taken", format!("a fault named {name} is in force"), "revert it first, or choose another name")
 }
@@ -335,7 +298,7 @@ fn unknown_fault(name: &str) -> Failure {
 }
 
 fn unsupported(power: &str, why_not: &[String]) -> Failure {
-    failure("unsupported", format!("this fault needs the power {power}, which is missing here"), &why_not.join("; "))
+    failure("unsupported", format!("this fault needs the power {power}, which is missing here"), why_not.join("; "))
 }
 
 fn kernel_failure(error: &KernelError) -> Failure {

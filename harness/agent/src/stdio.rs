@@ -7,10 +7,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use shakedown_line::{Heard, Lines, malformed};
+
 use crate::kernel::Kernel;
 use crate::netlink::sys::{self, Interest};
 use crate::outbox::Outbox;
-use crate::session::{Session, malformed};
+use crate::session::{HINT, Session};
 use crate::wire::{Line, MAX_LINE_BYTES};
 
 /// Why a conversation ended. Everything had been taken back by then, unless `clean` is false.
@@ -24,7 +26,7 @@ pub struct Ended {
 /// Call it before other threads exist: it blocks SIGTERM, SIGINT, SIGHUP and SIGQUIT in order to wait for them.
 pub fn serve<K: Kernel>(session: &mut Session<K>, input: impl AsFd, output: impl AsFd) -> io::Result<Ended> {
     let endings = sys::endings()?;
-    let mut desk = Desk { input: input.as_fd(), lines: Lines::default(), outbox: Outbox::new(output.as_fd()) };
+    let mut desk = Desk { input: input.as_fd(), lines: Lines::new(MAX_LINE_BYTES), outbox: Outbox::new(output.as_fd()) };
     let result = desk.converse(session, endings.as_fd());
     let (last_words, clean) = session.take_back_all();
     for line in &last_words {
@@ -77,82 +79,10 @@ impl Desk<'_> {
             let reply = match line {
                 Heard::Line(line) if line.trim_ascii().is_empty() => continue,
                 Heard::Line(line) => session.answer(&line),
-                Heard::TooLong => Line::reply(None, Err(malformed("the line is longer than 64 KiB"))),
+                Heard::TooLong => Line::reply(None, Err(malformed("the line is longer than 64 KiB", HINT))),
             };
             self.outbox.say(&reply);
         }
         Ok(length > 0)
-    }
-}
-
-/// Cuts a stream of bytes into lines, with bounded memory.
-#[derive(Debug, Default)]
-struct Lines {
-    partial: Vec<u8>,
-    /// Inside a line that was too long, until its newline.
-    skipping: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Heard {
-    Line(Vec<u8>),
-    TooLong,
-}
-
-impl Lines {
-    fn feed(&mut self, bytes: &[u8]) -> Vec<Heard> {
-        let mut heard = Vec::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let ends = piece.ends_with(b"\n");
-            let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
-            if !self.skipping && self.partial.len() + piece.len() > MAX_LINE_BYTES {
-                heard.push(Heard::TooLong);
-                self.partial.clear();
-                self.skipping = true;
-            }
-            if !self.skipping {
-                self.partial.extend_from_slice(piece);
-            }
-            if ends && !std::mem::take(&mut self.skipping) {
-                heard.push(Heard::Line(std::mem::take(&mut self.partial)));
-            }
-        }
-        heard
-    }
-
-    /// The last line, if it had no newline.
-    fn end(&mut self) -> Vec<Heard> {
-        let last = std::mem::take(&mut self.partial);
-        if last.is_empty() { Vec::new() } else { vec![Heard::Line(last)] }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_the_same_however_the_stream_is_cut() {
-        let stream = b"one\n\ntwo\nthree";
-        for size in 1..=stream.len() {
-            let mut lines = Lines::default();
-            let mut heard: Vec<Heard> = stream.chunks(size).flat_map(|chunk| lines.feed(chunk)).collect();
-            heard.extend(lines.end());
-            let expected: Vec<Heard> = ["one", "", "two", "three"].map(|line| Heard::Line(line.into())).into();
-            assert_eq!(heard, expected, "in pieces of {size}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_named_once_and_the_next_is_heard() {
-        let mut stream = vec![b'x'; MAX_LINE_BYTES * 3];
-        stream.extend(b"\nnext\n");
-        stream.extend(vec![b'y'; MAX_LINE_BYTES]);
-        stream.push(b'\n');
-        let mut lines = Lines::default();
-        let heard: Vec<Heard> = stream.chunks(1000).flat_map(|chunk| lines.feed(chunk)).collect();
-        assert_eq!(heard[..2], [Heard::TooLong, Heard::Line(b"next".into())]);
-        assert_eq!(heard[2], Heard::Line(vec![b'y'; MAX_LINE_BYTES]));
-        assert!(lines.partial.is_empty());
     }
 }

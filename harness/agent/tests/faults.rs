@@ -1,6 +1,6 @@
 //! What each kind does to real sockets over a real cable, and what it leaves alone.
 
-#![allow(clippy::unwrap_used)] // as in any test: the settings in clippy.toml see only #[test]
+#![expect(clippy::unwrap_used, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 mod support;
 

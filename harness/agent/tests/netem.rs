@@ -2,7 +2,7 @@
 //!
 //! `tests/netem.sh` runs it, and the other suites, in a kernel that has sch_netem. Elsewhere the tests that need it say so.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // as in any test: the settings in clippy.toml see only #[test]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! What the kinds that choose among packets do: datagrams with numbers on them, counted where they arrive.
 
-#![allow(clippy::unwrap_used)] // as in any test: the settings in clippy.toml see only #[test]
+#![expect(clippy::unwrap_used, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 mod support;
 

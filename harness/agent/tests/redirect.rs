@@ -1,6 +1,6 @@
 //! Whose connections a redirect leads away, how, and what is left of it when it ends.
 
-#![allow(clippy::unwrap_used)] // as in any test: the settings in clippy.toml see only #[test]
+#![expect(clippy::unwrap_used, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 mod support;
 

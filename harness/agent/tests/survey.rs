@@ -1,7 +1,5 @@
 //! What a survey sees, of whom it does not matter: things that others left in the namespaces, and that a fault leaves nothing.
 
-#![allow(clippy::unwrap_used)] // as in any test: the settings in clippy.toml see only #[test]
-
 mod support;
 
 use std::process::Command;

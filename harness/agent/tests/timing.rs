@@ -2,7 +2,7 @@
 //! early; their upper bounds leave room for a busy machine, and hold for the least of several tries, since such a machine
 //! only ever adds. `benches/measure.rs` measures without mercy.
 
-#![allow(clippy::unwrap_used)] // as in any test: the settings in clippy.toml see only #[test]
+#![expect(clippy::unwrap_used, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 mod support;
 

@@ -2,30 +2,25 @@
 
 use std::time::Duration;
 
+use shakedown_line::{check_name, check_ttl, invalid};
+
 use crate::errno;
 use crate::wire::{Effect, Failure, FaultSpec, Mount, Op, Setup};
 
-const TTL_MAX: Duration = Duration::from_hours(24);
 const DELAY_MAX: Duration = Duration::from_mins(1);
-const NAME_MAX: usize = 64;
 
 /// What is wrong with a fault, if anything is.
 pub(crate) fn fault(spec: &FaultSpec) -> Result<(), Failure> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    if spec.name.is_empty() || spec.name.len() > NAME_MAX || !spec.name.bytes().all(good) {
-        return invalid("the name is not 1 to 64 of A-Z a-z 0-9 _ - .", "choose another name");
-    }
-    if spec.ttl_ms == 0 || Duration::from_millis(spec.ttl_ms) > TTL_MAX {
-        return invalid("ttl_ms is not between 1 ms and 24 h", "give it the length of the fault and a reserve");
-    }
+    check_name(&spec.name)?;
+    check_ttl(spec.ttl_ms)?;
     if spec.ops.is_empty() {
-        return invalid("ops is empty", "name at least one of read, write, fsync, open, metadata");
+        return refuse("ops is empty", "name at least one of read, write, fsync, open, metadata");
     }
     if spec.share_ppm == 0 || spec.share_ppm > 1_000_000 {
-        return invalid("share_ppm is not between 1 and 1000000", "1000000 is every operation");
+        return refuse("share_ppm is not between 1 and 1000000", "1000000 is every operation");
     }
     if spec.pattern.as_deref() == Some("") {
-        return invalid("the pattern is empty", "leave it out to mean every file");
+        return refuse("the pattern is empty", "leave it out to mean every file");
     }
     effect(spec)
 }
@@ -33,16 +28,16 @@ pub(crate) fn fault(spec: &FaultSpec) -> Result<(), Failure> {
 fn effect(spec: &FaultSpec) -> Result<(), Failure> {
     match &spec.effect {
         Effect::Delay(delay) if delay.delay_us == 0 || Duration::from_micros(delay.delay_us) > DELAY_MAX => {
-            invalid("delay_us is not between 1 us and 60 s", "choose another delay")
+            refuse("delay_us is not between 1 us and 60 s", "choose another delay")
         }
         Effect::Delay(delay) if delay.jitter_us > delay.delay_us => {
-            invalid("jitter_us is above delay_us", "an answer cannot come before its question")
+            refuse("jitter_us is above delay_us", "an answer cannot come before its question")
         }
         Effect::Errno(name) if errno::number(name).is_none() => {
-            invalid(&format!("`{name}` is not an error that this can answer with"), &format!("choose one of {}", errno::known()))
+            refuse(&format!("`{name}` is not an error that this can answer with"), &format!("choose one of {}", errno::known()))
         }
         Effect::Short {} | Effect::Corrupt {} if spec.ops != [Op::Read] => {
-            invalid("short and corrupt are about what a read returns", r#"say "ops":["read"]"#)
+            refuse("short and corrupt are about what a read returns", r#"say "ops":["read"]"#)
         }
         _ => Ok(()),
     }
@@ -51,16 +46,16 @@ fn effect(spec: &FaultSpec) -> Result<(), Failure> {
 /// What is wrong with what the wrapper was told, if anything is.
 pub(crate) fn setup(setup: &Setup) -> Result<(), Failure> {
     if setup.mounts.is_empty() {
-        return invalid("mounts is empty", "name at least one directory");
+        return refuse("mounts is empty", "name at least one directory");
     }
     for (index, Mount { path, .. }) in setup.mounts.iter().enumerate() {
         if !path.starts_with('/') || path.trim_end_matches('/').is_empty() {
-            return invalid(&format!("`{path}` is not an absolute path below /"), "name the directory where the service keeps its data");
+            return refuse(&format!("`{path}` is not an absolute path below /"), "name the directory where the service keeps its data");
         }
         let inside =
             |other: &Mount| (format!("{}/", path.trim_end_matches('/'))).starts_with(&format!("{}/", other.path.trim_end_matches('/')));
         if setup.mounts.iter().enumerate().any(|(at, other)| at != index && inside(other)) {
-            return invalid(
+            return refuse(
                 &format!("`{path}` is inside another directory of this list"),
                 "name the outer one, and choose files by a pattern",
             );
@@ -69,12 +64,8 @@ pub(crate) fn setup(setup: &Setup) -> Result<(), Failure> {
     Ok(())
 }
 
-fn invalid(message: &str, hint: &str) -> Result<(), Failure> {
-    Err(failure("invalid", message, hint))
-}
-
-pub(crate) fn failure(code: &str, message: &str, hint: &str) -> Failure {
-    Failure { code: code.to_owned(), message: message.to_owned(), hint: hint.to_owned() }
+fn refuse(message: &str, hint: &str) -> Result<(), Failure> {
+    Err(invalid(message, hint))
 }
 
 #[cfg(test)]

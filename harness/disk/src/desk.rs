@@ -3,20 +3,18 @@
 //! Knows nothing of FUSE: an operation asks [`Desk::meet`] what becomes of it, is told a [`Verdict`], and does what it says.
 
 use hdrhistogram::Histogram;
-use std::collections::{BTreeSet, VecDeque};
+use shakedown_line::{Past, failure, unix_ns};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use crate::check::{self, failure};
+use crate::check;
 use crate::errno;
 use crate::hold::{Answering, Ended, Hold};
 use crate::pattern::Pattern;
 use crate::random::Random;
 use crate::wire::{Delay, Dose, Effect, Failure, FaultSpec, Op, Reverted};
-
-/// Ended faults remembered, so that a late `revert` is told what its fault did.
-const ENDED_MAX: usize = 256;
 
 /// All faults of all mounts.
 pub(crate) struct Desk {
@@ -24,7 +22,7 @@ pub(crate) struct Desk {
     /// How many are in force: looked at by every operation, so that passing through costs one load.
     armed: AtomicUsize,
     standing: RwLock<Vec<Arc<Standing>>>,
-    ended: Mutex<VecDeque<Reverted>>,
+    past: Mutex<Past<Dose>>,
     sequence: AtomicUsize,
 }
 
@@ -42,6 +40,8 @@ struct Tally {
     dose: Dose,
     /// In microseconds.
     delays: Histogram<u64>,
+    /// The fault has ended, and its dose is told.
+    is_closed: bool,
 }
 
 /// What becomes of an operation.
@@ -59,7 +59,7 @@ impl Desk {
             hold: Hold::start()?,
             armed: AtomicUsize::new(0),
             standing: RwLock::default(),
-            ended: Mutex::default(),
+            past: Mutex::default(),
             sequence: AtomicUsize::new(0),
         })
     }
@@ -103,13 +103,13 @@ impl Desk {
         check::fault(spec)?;
         let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
         if standing.iter().any(|fault| fault.spec.name == spec.name) {
-            return Err(failure("name_taken", &format!("a fault `{}` is in force", spec.name), "choose another name, or revert it first"));
+            return Err(failure("name_taken", format!("a fault `{}` is in force", spec.name), "choose another name, or revert it first"));
         }
         let number = self.sequence.fetch_add(1, Ordering::Relaxed) as u64;
         standing.push(Arc::new(Standing::new(spec, number)));
         self.armed.store(standing.len(), Ordering::Release);
         drop(standing);
-        self.ended().retain(|reverted| reverted.name != spec.name);
+        self.past().forget(&spec.name);
         Ok(())
     }
 
@@ -125,8 +125,8 @@ impl Desk {
 
     pub(crate) fn dose(&self, name: &str) -> Result<Dose, Failure> {
         let known = self.find(name).map(|fault| fault.dose());
-        let ended = || self.ended().iter().find(|reverted| reverted.name == name).and_then(|reverted| reverted.dose.clone());
-        known.or_else(ended).ok_or_else(|| failure("unknown_fault", &format!("no fault `{name}` was applied"), "apply it first"))
+        let past = || self.past().recall(name).dose;
+        known.or_else(past).ok_or_else(|| failure("unknown_fault", format!("no fault `{name}` was applied"), "apply it first"))
     }
 
     /// Takes a fault back: what it holds is answered at once.
@@ -138,7 +138,7 @@ impl Desk {
         drop(standing);
         match found {
             Some(fault) => self.end(&fault, begun),
-            None => self.gone(name, begun),
+            None => Reverted { took_us: begun.elapsed().as_micros() as u64, ..self.past().recall(name) },
         }
     }
 
@@ -147,30 +147,22 @@ impl Desk {
         let reverted = Reverted {
             name: fault.spec.name.clone(),
             already_gone: false,
-            dose: Some(fault.dose()),
+            dose: Some(fault.last_dose()),
             reverted_at_unix_ns: Some(unix_ns()),
             took_us: begun.elapsed().as_micros() as u64,
         };
-        let mut ended = self.ended();
-        ended.truncate(ENDED_MAX - 1);
-        ended.push_front(reverted.clone());
+        self.past().keep(&reverted);
         reverted
     }
 
-    fn gone(&self, name: &str, begun: Instant) -> Reverted {
-        let known = self.ended().iter().find(|reverted| reverted.name == name).cloned();
-        let never = Reverted { name: name.to_owned(), already_gone: true, dose: None, reverted_at_unix_ns: None, took_us: 0 };
-        Reverted { already_gone: true, took_us: begun.elapsed().as_micros() as u64, ..known.unwrap_or(never) }
-    }
-
-    fn ended(&self) -> MutexGuard<'_, VecDeque<Reverted>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    fn past(&self) -> MutexGuard<'_, Past<Dose>> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Standing {
     fn new(spec: &FaultSpec, number: u64) -> Self {
-        let tally = Tally { random: Random::new(spec.seed), dose: Dose::default(), delays: no_delays() };
+        let tally = Tally { random: Random::new(spec.seed), dose: Dose::default(), delays: no_delays(), is_closed: false };
         Self { pattern: spec.pattern.as_deref().map(Pattern::new), spec: spec.clone(), number, tally: Mutex::new(tally) }
     }
 
@@ -206,6 +198,12 @@ impl Standing {
         Dose { mean_delay_us: told(mean), p99_delay_us: told(p99), ..tally.dose.clone() }
     }
 
+    /// All that it did. What is still being done will be answered at once: that counts as sooner.
+    fn last_dose(&self) -> Dose {
+        self.tally().close();
+        self.dose()
+    }
+
     fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -222,7 +220,15 @@ impl Tally {
         Duration::from_micros(delay.delay_us - delay.jitter_us + spread)
     }
 
+    fn close(&mut self) {
+        self.is_closed = true;
+        self.dose.released_early += std::mem::take(&mut self.dose.held);
+    }
+
     fn let_go(&mut self, ended: Ended, since: Instant) {
+        if self.is_closed {
+            return;
+        }
         self.dose.held -= 1;
         match ended {
             Ended::Early => self.dose.released_early += 1,
@@ -254,10 +260,6 @@ impl Verdict {
             }
         }
     }
-}
-
-pub(crate) fn unix_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
 }
 
 #[cfg(test)]
@@ -319,6 +321,19 @@ mod tests {
         receiver.try_recv().unwrap();
         let dose = desk.dose("slow").unwrap();
         assert_eq!((dose.struck.write, dose.bytes, dose.delayed, dose.mean_delay_us), (2, 200, 0, None));
+    }
+
+    #[test]
+    fn what_is_still_being_done_when_the_fault_ends_is_in_its_last_dose() {
+        let desk = Desk::start().unwrap();
+        desk.apply(&spec("slow", &[Op::Fsync], Effect::Delay(Delay { delay_us: 60_000_000, jitter_us: 0 }))).unwrap();
+        let verdict = desk.meet("/data", Op::Fsync, 0, &nowhere);
+        let dose = desk.revert("slow").dose.unwrap();
+        assert_eq!((dose.released_early, dose.held, dose.delayed), (1, 0, 0));
+        let (sender, receiver) = mpsc::channel();
+        desk.answer(verdict, move || sender.send(()).unwrap());
+        receiver.recv().unwrap();
+        assert_eq!(desk.dose("slow").unwrap(), dose);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! it, nothing is left on the host, and it dies with the container. It passes everything through until `shakedown-disk control` says
 //! otherwise.
 //!
-//! This crate knows no engines, no experiments and no verdicts, and depends on no other room. The harness uses [`wire`].
+//! This crate knows no engines, no experiments and no verdicts, and depends on no other room but the manner of speaking. The harness uses [`wire`].
 
 mod check;
 mod control;

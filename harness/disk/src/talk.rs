@@ -3,21 +3,24 @@
 //! A fault lives no longer than the conversation that asked for it: its end, in whatever way, takes the fault back.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fuser::{INodeNo, Notifier};
+use shakedown_line::{Heard, Lines, failure, malformed, request, said, unix_ns};
 
-use crate::check::failure;
-use crate::desk::{Desk, unix_ns};
+use crate::desk::Desk;
 use crate::files::Nodes;
 use crate::wire::{Answer, Applied, Beat, Effect, Event, Facts, Failure, FaultSpec, Line, MAX_LINE_BYTES, Mount, Op, Request, Reverted};
 
 /// How long somebody who does not read is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+const PIECE: usize = 16 * 1024;
+/// The way out for one who says what is no request.
+const HINT: &str = "see `shakedown-disk --help` for what can be said";
 
 /// What conversations are about.
 pub(crate) struct House {
@@ -44,22 +47,15 @@ pub(crate) fn listen(listener: &UnixListener, house: &Arc<House>) -> io::Result<
 
 struct Talk<'a> {
     house: &'a House,
-    stream: BufReader<UnixStream>,
-    partial: Vec<u8>,
+    stream: UnixStream,
+    lines: Lines,
     /// The faults of this conversation, and when each expires.
     faults: BTreeMap<String, Instant>,
 }
 
-enum Heard {
-    Line(Vec<u8>),
-    /// A fault expires.
-    Time,
-    End,
-}
-
 impl Talk<'_> {
     fn hold(house: &House, stream: UnixStream) {
-        let mut talk = Talk { house, stream: BufReader::new(stream), partial: Vec::new(), faults: BTreeMap::new() };
+        let mut talk = Talk { house, stream, lines: Lines::new(MAX_LINE_BYTES), faults: BTreeMap::new() };
         let _ = talk.converse();
         for name in std::mem::take(&mut talk.faults).into_keys() {
             let reverted = house.revert(&name);
@@ -68,41 +64,48 @@ impl Talk<'_> {
     }
 
     fn converse(&mut self) -> io::Result<()> {
-        self.stream.get_ref().set_write_timeout(Some(PATIENCE))?;
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        let mut buffer = [0; PIECE];
         loop {
-            let heard = self.hear()?;
+            let read = self.read(&mut buffer)?;
             self.expire()?;
-            match heard {
-                Heard::End => return Ok(()),
-                Heard::Line(line) if !line.trim_ascii().is_empty() => {
-                    let reply = self.answer(&line);
-                    self.say(&reply)?;
+            match read {
+                None => {}
+                Some(0) => {
+                    let last = self.lines.end();
+                    return self.reply(last);
                 }
-                Heard::Line(_) | Heard::Time => {}
+                Some(length) => {
+                    let heard = self.lines.feed(&buffer[..length]);
+                    self.reply(heard)?;
+                }
             }
         }
     }
 
-    /// Waits for a line, but not longer than until a fault expires.
-    fn hear(&mut self) -> io::Result<Heard> {
+    /// Waits for bytes, but not longer than until a fault expires: then there are none to speak of.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let left = self.faults.values().min().map(|due| due.saturating_duration_since(Instant::now()));
-        self.stream.get_ref().set_read_timeout(left.map(|left| left.max(Duration::from_millis(1))))?;
-        let room = (MAX_LINE_BYTES + 1).saturating_sub(self.partial.len()) as u64;
-        match (&mut self.stream).take(room).read_until(b'\n', &mut self.partial) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Ok(Heard::Time),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Heard::Time),
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
-        let line = std::mem::take(&mut self.partial);
-        match line.last() {
-            None => Ok(Heard::End),
-            Some(last) if *last == b'\n' || line.len() <= MAX_LINE_BYTES => Ok(Heard::Line(line)),
-            Some(_) => {
-                self.say(&Line::reply(None, Err(malformed("the line is longer than 64 KiB"))))?;
-                Ok(Heard::End)
+        self.stream.set_read_timeout(left.map(|left| left.max(Duration::from_millis(1))))?;
+        match self.stream.read(buffer) {
+            Ok(length) => Ok(Some(length)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {
+                Ok(None)
             }
+            Err(error) => Err(error),
         }
+    }
+
+    fn reply(&mut self, heard: Vec<Heard>) -> io::Result<()> {
+        for line in heard {
+            let reply = match line {
+                Heard::Line(line) if line.trim_ascii().is_empty() => continue,
+                Heard::Line(line) => self.answer(&line),
+                Heard::TooLong => Line::reply(None, Err(malformed("the line is longer than 64 KiB", HINT))),
+            };
+            self.say(&reply)?;
+        }
+        Ok(())
     }
 
     fn expire(&mut self) -> io::Result<()> {
@@ -117,10 +120,8 @@ impl Talk<'_> {
     }
 
     fn answer(&mut self, line: &[u8]) -> Line {
-        match serde_json::from_slice::<Request>(line) {
-            Ok(request) => Line::reply(Some(request.id()), self.obey(request)),
-            Err(error) => Line::reply(readable_id(line), Err(malformed(&error.to_string()))),
-        }
+        let (id, request) = request(line, HINT);
+        Line::reply(id, request.and_then(|request| self.obey(request)))
     }
 
     fn obey(&mut self, request: Request) -> Result<Answer, Failure> {
@@ -141,20 +142,11 @@ impl Talk<'_> {
         self.house.apply(fault)?;
         let ttl = Duration::from_millis(fault.ttl_ms);
         self.faults.insert(fault.name.clone(), begun + ttl);
-        let applied_at_unix_ns = unix_ns();
-        Ok(Applied {
-            name: fault.name.clone(),
-            mechanism: "FUSE over the directory, in the service's mount namespace".to_owned(),
-            applied_at_unix_ns,
-            expires_at_unix_ns: applied_at_unix_ns + ttl.as_nanos() as u64,
-            took_us: begun.elapsed().as_micros() as u64,
-        })
+        Ok(Applied::now(&fault.name, "FUSE over the directory, in the service's mount namespace", ttl, begun))
     }
 
     fn say(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.stream.get_mut().write_all(&text)
+        self.stream.write_all(&said(line)?)
     }
 }
 
@@ -167,7 +159,7 @@ impl House {
         let room = self.room(&fault.path).ok_or_else(|| {
             let known: Vec<&str> = self.rooms.iter().map(|room| room.mount.path.as_str()).collect();
             let message = format!("`{}` is not mounted", fault.path);
-            failure("unknown_mount", &message, &format!("the directories are {}", known.join(", ")))
+            failure("unknown_mount", message, format!("the directories are {}", known.join(", ")))
         })?;
         if fault.effect == (Effect::Short {}) && !room.mount.direct {
             // The kernel takes a short answer to a read of its page cache for the end of the file, and would believe it.
@@ -209,12 +201,4 @@ impl Room {
             let _ = self.notifier.inval_inode(INodeNo(node.id), 0, 0);
         }
     }
-}
-
-fn readable_id(line: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<serde_json::Value>(line).ok()?.get("id")?.as_u64()
-}
-
-fn malformed(message: &str) -> Failure {
-    failure("malformed", message, "see `shakedown-disk --help` for what can be said")
 }

@@ -1,11 +1,11 @@
-//! What `shakedown-disk disk` is told in its argument, and what is said on stdin and stdout of `shakedown-disk control`: one JSON object
-//! a line, UTF-8, at most [`MAX_LINE_BYTES`].
+//! What `shakedown-disk disk` is told in its argument, and what is said on stdin and stdout of `shakedown-disk control`, in the manner of
+//! [`shakedown_line`], at most [`MAX_LINE_BYTES`] a line.
 //!
-//! The manner is that of `shakedown-agent`: a reply carries the `id` of its request, a line with `event` answers nothing. Unknown fields
-//! of a request are errors, unknown fields of a reply are ignored. Units are in the names: `_ppm` millionths, `_us` microseconds, `_ms`
-//! milliseconds, `_unix_ns` nanoseconds since 1970 by the wall clock. Nothing in this file does any I/O.
+//! The codes of a [`Failure`] are `malformed`, `invalid`, `name_taken`, `unknown_fault`, `unknown_mount` and `unsupported`. Nothing in this
+//! file does any I/O.
 
 use serde::{Deserialize, Serialize};
+pub use shakedown_line::{Applied, Beat, Failure};
 
 /// Longest line in either direction, in bytes, without its newline.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -54,15 +54,6 @@ pub enum Request {
     Revert { id: u64, name: String },
     /// Are you there? Answered with [`Answer::Beat`].
     Beat { id: u64 },
-}
-
-impl Request {
-    /// The number that the reply will echo.
-    pub fn id(&self) -> u64 {
-        match self {
-            Self::Facts { id } | Self::Apply { id, .. } | Self::Dose { id, .. } | Self::Revert { id, .. } | Self::Beat { id } => *id,
-        }
-    }
 }
 
 /// One fault: what to do to which operations, and for how long at most.
@@ -134,34 +125,14 @@ pub struct Delay {
     pub jitter_us: u64,
 }
 
-/// A line from the file system: exactly one of `ok`, `error` and `event` is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// The id of the request; `null` for events and for requests whose id could not be read.
-    pub id: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ok: Option<Answer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<Event>,
-}
+/// A line from the file system.
+pub type Line = shakedown_line::Line<Answer, Event>;
 
-impl Line {
-    /// The reply to request `id`.
-    pub fn reply(id: Option<u64>, outcome: Result<Answer, Failure>) -> Self {
-        let (ok, error) = match outcome {
-            Ok(answer) => (Some(answer), None),
-            Err(failure) => (None, Some(failure)),
-        };
-        Self { id, ok, error, event: None }
-    }
+/// A fault that ended by itself.
+pub type Event = shakedown_line::Event<Reverted>;
 
-    /// Something that nobody asked for.
-    pub fn event(event: Event) -> Self {
-        Self { id: None, ok: None, error: None, event: Some(event) }
-    }
-}
+/// A fault that is no longer in force.
+pub type Reverted = shakedown_line::Reverted<Dose>;
 
 /// A request that went well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,46 +145,12 @@ pub enum Answer {
     Beat(Beat),
 }
 
-/// Something that happened by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// A fault outlived its `ttl_ms` and was taken back.
-    Expired(Reverted),
-    /// Stdin ended while a fault was in force.
-    TakenBack(Reverted),
-}
-
-/// A request that did not go well. Nothing of it is left in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// For programs: `malformed`, `invalid`, `name_taken`, `unknown_fault`, `unknown_mount` or `unsupported`.
-    pub code: String,
-    /// For people: what went wrong.
-    pub message: String,
-    /// For people: the way out.
-    pub hint: String,
-}
-
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The server's process id, in its own pid namespace.
     pub pid: u32,
     pub mounts: Vec<Mount>,
-}
-
-/// A fault is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    pub name: String,
-    /// How it is done, for the report.
-    pub mechanism: String,
-    pub applied_at_unix_ns: u64,
-    /// When it will be reverted unasked.
-    pub expires_at_unix_ns: u64,
-    /// What applying cost.
-    pub took_us: u64,
 }
 
 /// What a fault really did, counted where it was done.
@@ -268,28 +205,6 @@ impl PerOp {
     pub fn total(&self) -> u64 {
         self.read + self.write + self.fsync + self.open + self.metadata
     }
-}
-
-/// A fault is no longer in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reverted {
-    pub name: String,
-    /// It was not in force when asked: never applied, reverted before, or expired.
-    pub already_gone: bool,
-    /// All that it did; absent for a name that was never applied.
-    pub dose: Option<Dose>,
-    /// When it ended; absent for a name that was never applied.
-    pub reverted_at_unix_ns: Option<u64>,
-    /// What reverting cost.
-    pub took_us: u64,
-}
-
-/// The file system lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beat {
-    pub at_unix_ns: u64,
-    /// The faults in force, by name.
-    pub faults: Vec<String>,
 }
 
 #[cfg(test)]

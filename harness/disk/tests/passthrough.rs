@@ -113,7 +113,7 @@ impl Subject {
     }
 
     /// The part of the file that is there, mapped shared.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "rustix cannot vouch for a mapping")]
     fn mapped(&self, at: u64, length: usize, work: impl FnOnce(&mut [u8])) {
         use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
         let size = self.file.metadata().unwrap().len() as usize;

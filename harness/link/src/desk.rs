@@ -4,10 +4,11 @@
 //! beyond its time. One that lets two mebibytes gather is given up on.
 
 use crate::{
-    session::{Session, malformed},
+    session::{HINT, Session},
     wire::{Line, MAX_LINE_BYTES},
 };
-use std::{collections::VecDeque, io, mem, pin::pin, time::Duration};
+use shakedown_line::{Heard, Lines, malformed, said};
+use std::{collections::VecDeque, io, pin::pin, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
@@ -26,7 +27,7 @@ pub async fn serve(
     output: impl AsyncWrite + Unpin,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let mut desk = Desk { input, output, lines: Lines::default(), unread: VecDeque::new() };
+    let mut desk = Desk { input, output, lines: Lines::new(MAX_LINE_BYTES), unread: VecDeque::new() };
     let result = desk.converse(session, end).await;
     for line in session.take_back_all().await {
         desk.say(&line);
@@ -82,16 +83,15 @@ impl<I: AsyncRead + Unpin, O: AsyncWrite + Unpin> Desk<I, O> {
             let reply = match line {
                 Heard::Line(line) if line.trim_ascii().is_empty() => continue,
                 Heard::Line(line) => session.answer(&line).await,
-                Heard::TooLong => Line::reply(None, Err(malformed("the line is longer than 1 MiB"))),
+                Heard::TooLong => Line::reply(None, Err(malformed("the line is longer than 1 MiB", HINT))),
             };
             self.say(&reply);
         }
     }
 
     fn say(&mut self, line: &Line) {
-        if let Ok(text) = serde_json::to_vec(line) {
+        if let Ok(text) = said(line) {
             self.unread.extend(text);
-            self.unread.push_back(b'\n');
         }
     }
 
@@ -99,48 +99,6 @@ impl<I: AsyncRead + Unpin, O: AsyncWrite + Unpin> Desk<I, O> {
     async fn part(&mut self) -> io::Result<()> {
         self.output.write_all(self.unread.make_contiguous()).await?;
         self.output.flush().await
-    }
-}
-
-/// Cuts a stream of bytes into lines, with bounded memory.
-#[derive(Debug, Default)]
-struct Lines {
-    partial: Vec<u8>,
-    /// Inside a line that was too long, until its newline.
-    skipping: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Heard {
-    Line(Vec<u8>),
-    TooLong,
-}
-
-impl Lines {
-    fn feed(&mut self, bytes: &[u8]) -> Vec<Heard> {
-        let mut heard = Vec::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let ends = piece.ends_with(b"\n");
-            let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
-            if !self.skipping && self.partial.len() + piece.len() > MAX_LINE_BYTES {
-                heard.push(Heard::TooLong);
-                self.partial = Vec::new();
-                self.skipping = true;
-            }
-            if !self.skipping {
-                self.partial.extend_from_slice(piece);
-            }
-            if ends && !mem::take(&mut self.skipping) {
-                heard.push(Heard::Line(mem::take(&mut self.partial)));
-            }
-        }
-        heard
-    }
-
-    /// The last line, if it had no newline.
-    fn end(&mut self) -> Vec<Heard> {
-        let last = mem::take(&mut self.partial);
-        if last.is_empty() { Vec::new() } else { vec![Heard::Line(last)] }
     }
 }
 
@@ -160,29 +118,5 @@ mod tests {
         let mut session = Session::default();
         let ((), ended) = tokio::join!(ask, serve(&mut session, input, output, future::pending()));
         ended.expect("giving up is no error");
-    }
-
-    #[test]
-    fn lines_are_the_same_however_the_stream_is_cut() {
-        let stream = b"one\n\ntwo\nthree";
-        for size in 1..=stream.len() {
-            let mut lines = Lines::default();
-            let mut heard: Vec<Heard> = stream.chunks(size).flat_map(|chunk| lines.feed(chunk)).collect();
-            heard.extend(lines.end());
-            let expected: Vec<Heard> = ["one", "", "two", "three"].map(|line| Heard::Line(line.into())).into();
-            assert_eq!(heard, expected, "in pieces of {size}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_named_once_and_the_next_is_heard() {
-        let mut stream = vec![b'x'; MAX_LINE_BYTES * 2];
-        stream.extend(b"\nnext\n");
-        stream.extend(vec![b'y'; MAX_LINE_BYTES]);
-        stream.push(b'\n');
-        let mut lines = Lines::default();
-        let heard: Vec<Heard> = stream.chunks(1000).flat_map(|chunk| lines.feed(chunk)).collect();
-        assert_eq!(heard, [Heard::TooLong, Heard::Line(b"next".into()), Heard::Line(vec![b'y'; MAX_LINE_BYTES])]);
-        assert!(lines.partial.is_empty());
     }
 }

@@ -11,19 +11,15 @@ use crate::{
     wire::{Answer, Beat, Cleared, Closed, Event, Failure, Line, Opened, Request, Set},
     work::Work,
 };
-use std::{
-    collections::BTreeMap,
-    future, io,
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use shakedown_line::{check_name, check_ttl, failure, invalid, request, unix_ns};
+use std::{collections::BTreeMap, future, io, net::SocketAddr, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-const NAME_MAX: usize = 64;
+/// The way out for one who says what is no request.
+pub(crate) const HINT: &str = r#"one JSON object a line, such as {"id":1,"op":"beat"}; the shapes are in shakedown_link::wire"#;
 const ADDRESSES_MAX: usize = 1024;
 const PORTS_MAX: usize = 1024;
-const TTL_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A conversation and the relays it has opened. It lives in a runtime.
 #[derive(Default)]
@@ -45,10 +41,12 @@ struct Relay {
 impl Session {
     /// Answers one line, given without its newline.
     pub async fn answer(&mut self, line: &[u8]) -> Line {
-        match serde_json::from_slice::<Request>(line) {
-            Ok(request) => Line::reply(Some(request.id()), self.obey(request).await),
-            Err(error) => Line::reply(readable_id(line), Err(malformed(&error.to_string()))),
-        }
+        let (id, request) = request(line, HINT);
+        let outcome = match request {
+            Ok(request) => self.obey(request).await,
+            Err(failure) => Err(failure),
+        };
+        Line::reply(id, outcome)
     }
 
     /// Does what a request asks.
@@ -98,7 +96,7 @@ impl Session {
     }
 
     fn open(&mut self, name: String, to: Target) -> Result<Opened, Failure> {
-        self.check_name(&name)?;
+        self.check_new(&name)?;
         check_target(&to)?;
         let (link, driver) = Link::transparent(to).map_err(|error| no_socket(&error))?;
         let stop = CancellationToken::new();
@@ -106,7 +104,7 @@ impl Session {
     }
 
     fn open_dns(&mut self, name: String, upstream: SocketAddr) -> Result<Opened, Failure> {
-        self.check_name(&name)?;
+        self.check_new(&name)?;
         if upstream.port() == 0 || upstream.ip().is_unspecified() {
             return Err(invalid(format!("{upstream} is no resolver"), "an address and a port, as in 127.0.0.11:53"));
         }
@@ -115,11 +113,8 @@ impl Session {
         Ok(self.enter(name, Work::Dns(relay), stop.clone(), driver.run(stop)))
     }
 
-    fn check_name(&self, name: &str) -> Result<(), Failure> {
-        let known = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(known) {
-            return Err(invalid(format!("the name {name:?} is not usable"), "1 to 64 letters, digits, '_', '-' and '.'"));
-        }
+    fn check_new(&self, name: &str) -> Result<(), Failure> {
+        check_name(name)?;
         if self.relays.contains_key(name) {
             let hint = "close it first, or choose another name";
             return Err(failure("name_taken", format!("a relay named {name} is open"), hint));
@@ -202,11 +197,6 @@ impl Relay {
     }
 }
 
-fn check_ttl(ttl_ms: u64) -> Result<(), Failure> {
-    let is_usable = (1..=TTL_MAX_MS).contains(&ttl_ms);
-    if is_usable { Ok(()) } else { Err(invalid(format!("ttl_ms is {ttl_ms}"), "between 1 and 86400000 (24 h)")) }
-}
-
 /// The first mistake in what is to be answered for.
 fn check_target(to: &Target) -> Result<(), Failure> {
     if !(1..=ADDRESSES_MAX).contains(&to.addresses.len()) {
@@ -216,29 +206,6 @@ fn check_target(to: &Target) -> Result<(), Failure> {
         return Err(invalid("ports are not usable".to_owned(), "at most 1024, none of them 0; leave empty for all"));
     }
     Ok(())
-}
-
-fn unix_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
-}
-
-/// The id of a line that is JSON but no request.
-fn readable_id(line: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<serde_json::Value>(line).ok()?.get("id")?.as_u64()
-}
-
-fn failure(code: &str, message: String, hint: &str) -> Failure {
-    Failure { code: code.to_owned(), message, hint: hint.to_owned() }
-}
-
-/// A line that is no request.
-pub(crate) fn malformed(message: &str) -> Failure {
-    let hint = r#"one JSON object a line, such as {"id":1,"op":"beat"}; the shapes are in shakedown_link::wire"#;
-    failure("malformed", format!("not a request: {message}"), hint)
-}
-
-fn invalid(message: String, hint: &str) -> Failure {
-    failure("invalid", message, hint)
 }
 
 fn unknown_relay(name: &str) -> Failure {

@@ -1,9 +1,13 @@
-//! The harness's end of the pipe to a helper (an agent or a relay): one request at a time, each with a deadline. Both speak JSON lines: a reply
-//! carries the number of its request and either `ok` or `error`.
+//! The harness's end of the pipe to a helper (an agent, a relay or a disk) in the manner of [`shakedown_line`]: one request at a time, each
+//! with a deadline.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use shakedown_agent::wire as agent;
 use shakedown_disk::wire as disk;
+use shakedown_line::{Line, said};
 use shakedown_link::wire as relay;
 use shakedown_runtime::Pipe;
 use std::{marker::PhantomData, time::Duration};
@@ -46,20 +50,8 @@ pub(crate) struct Helper<A> {
     answers: PhantomData<fn() -> A>,
 }
 
-/// A line from a helper, as far as it is read.
-#[derive(Deserialize)]
-struct Reply<A> {
-    id: Option<u64>,
-    #[serde(default = "Option::default")]
-    ok: Option<A>,
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    message: String,
-    hint: String,
-}
+/// A line from a helper, as far as it is read: events tell what the revert that follows tells as well.
+type Reply<A> = Line<A, IgnoredAny>;
 
 impl<A: DeserializeOwned + std::fmt::Debug> Helper<A> {
     /// The helper `who`, beside a service as it was started at `beside`.
@@ -75,8 +67,7 @@ impl<A: DeserializeOwned + std::fmt::Debug> Helper<A> {
     ) -> Result<T, HelperError> {
         self.last_id += 1;
         let id = self.last_id;
-        let mut line = serde_json::to_vec(&request(id)).map_err(|error| self.gone(error))?;
-        line.push(b'\n');
+        let line = said(&request(id)).map_err(|error| self.gone(error))?;
         let reply = match timeout(DEADLINE, self.exchange(&line, id)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => return Err(self.gone(error)),
@@ -84,7 +75,7 @@ impl<A: DeserializeOwned + std::fmt::Debug> Helper<A> {
         };
         match (reply.ok, reply.error) {
             (Some(answer), _) => pick(answer).ok_or_else(|| self.gone("it answered something else than it was asked")),
-            (None, Some(refusal)) => Err(HelperError::Refused { who: self.who.clone(), message: refusal.message, hint: refusal.hint }),
+            (None, Some(failure)) => Err(HelperError::Refused { who: self.who.clone(), message: failure.message, hint: failure.hint }),
             (None, None) => Err(self.gone("it answered neither ok nor error")),
         }
     }
@@ -98,7 +89,7 @@ impl<A: DeserializeOwned + std::fmt::Debug> Helper<A> {
             if read == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
-            // Lines that are not the answer are events (a fault that expired): the revert that follows tells the same.
+            // Lines that are not the answer are events.
             if let Ok(reply) = serde_json::from_str::<Reply<A>>(&text)
                 && reply.id == Some(id)
             {

@@ -1,5 +1,4 @@
 //! Containers on a real engine. The services are busybox, in images of nothing else. Without an engine every test says that it is skipped.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What stands beside a container or runs inside it, and what a container may use: on a real engine.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

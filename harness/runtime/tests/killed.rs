@@ -1,11 +1,7 @@
 //! `kill -9` of a harness with everything up, and what recovery makes of it: from the journal, and by marks where the journal is lost.
 //!
 //! The harness that is killed is this test binary, started again with [`CHILD`] set.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that cannot go on has failed; the one that is killed says that it is up"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Child processes for real: small Python servers and shell scripts.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

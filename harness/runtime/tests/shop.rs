@@ -1,5 +1,5 @@
 //! The demo shop, both variants at once, as a paired run starts it; prints what it cost.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed; this one prints what it measured")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

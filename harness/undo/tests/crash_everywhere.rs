@@ -1,6 +1,6 @@
 //! Stops the world after every single effect, again inside recovery, and tears the journal's tail at every byte: the world must end
 //! whole every time. The world is a set of names; what kills a real harness is a future that is never polled again.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use shakedown_undo::{Journal, ProcessGroup, Revert, RevertError, Undo, unwind, unwind_since};
 use std::{

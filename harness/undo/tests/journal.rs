@@ -1,5 +1,5 @@
 //! The journal on disk, and the order and deadlines of unwinding.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use shakedown_undo::{Journal, JournalError, Revert, RevertError, Undo, unwind};
 use std::{sync::Mutex, time::Duration};

@@ -2,7 +2,7 @@
 //!
 //! It asserts nothing: it prints tables for docs/benchmarks.md, with the aim of each figure beside it. What is compared is measured in turns.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // it prints what it finds, and there is nobody to recover
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it prints what it finds, and there is nobody to recover")]
 
 mod dose;
 mod engine;

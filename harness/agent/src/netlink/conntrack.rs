@@ -5,7 +5,6 @@
 use std::io;
 use std::net::IpAddr;
 
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::{Head, Messages, NLA_F_NESTED, NLM_F_ACK, NLM_F_DUMP, Socket, attribute};
 use crate::kernel::{Family, Flows};

@@ -3,7 +3,6 @@
 //! Numbers are in host order. Sources: `linux/pkt_sched.h`, `net/sched/sch_{prio,netem,tbf}.c`.
 
 use super::Attributes;
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use crate::kernel::Discipline;
 use crate::line::deviation;

@@ -4,7 +4,6 @@
 
 use super::Attributes;
 use super::marks::{CHOSEN, COPIED, TWIN};
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::ruleset::{ADDRESSES, CONNECTIONS, COPIES, DOSE, PORTS, REDIRECTED, address_registers};
 use crate::kernel::{Family, Hook, PortMatch, Protocol, Rule, Sentence};

@@ -12,7 +12,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::marks::CHOSEN;
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::sys::{self, Inbox};
 use super::{Attributes, Head, Messages, NLM_F_ACK, Socket, messages};

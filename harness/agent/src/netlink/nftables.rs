@@ -7,7 +7,6 @@
 
 use std::io;
 
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::ruleset;
 use super::{Head, Messages, NLM_F_ACK, NLM_F_DUMP, Received, Socket, attribute, gone_is_fine};

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::{Messages, NLM_F_DUMP, Received, Socket, attribute, attributes};
 

@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 
 use super::expressions::Expressions;
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::{Head, Messages, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 use crate::kernel::{Family, Hook, Rule, Sentence, Table, TableId};

@@ -9,7 +9,6 @@
 use std::io;
 use std::net::IpAddr;
 
-#[allow(clippy::wildcard_imports, reason = "the kernel's names, as in its headers")]
 use super::numbers::*;
 use super::{Attributes, Messages, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, Received, Socket, attribute, disciplines};
 use crate::kernel::Shape;

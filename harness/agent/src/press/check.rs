@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use shakedown_line::{check_ttl, invalid};
+
 use super::wire::{Cpu, Fill, Io, Kind, Memory, Pids, Spec};
-use crate::session::invalid;
 use crate::wire::Failure;
 
-const TTL_MAX_MS: u64 = 24 * 60 * 60 * 1000;
 const CPU_WORKERS_MAX: u32 = 256;
 const IO_WORKERS_MAX: u32 = 64;
 const BLOCK_BYTES: u32 = 4096;
@@ -34,9 +34,7 @@ pub(super) enum FillGoal {
 
 /// The first mistake.
 pub(super) fn check(spec: &Spec) -> Result<(), Failure> {
-    if !(1..=TTL_MAX_MS).contains(&spec.ttl_ms) {
-        return Err(invalid(format!("ttl_ms is {}", spec.ttl_ms), "between 1 and 86400000 (24 h)"));
-    }
+    check_ttl(spec.ttl_ms)?;
     match &spec.kind {
         Kind::Cpu(cpu) => check_cpu(cpu),
         Kind::Memory(memory) => memory_goal(memory).map(|_| ()),
@@ -102,7 +100,7 @@ fn within(name: &str, value: u32, least: u32, most: u32, of: &str) -> Result<(),
     if (least..=most).contains(&value) {
         return Ok(());
     }
-    Err(invalid(format!("{name} is {value}"), &format!("between {least} and {most}: {of}")))
+    Err(invalid(format!("{name} is {value}"), format!("between {least} and {most}: {of}")))
 }
 
 #[cfg(test)]
@@ -138,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_time_to_live_has_an_end() {
-        for ttl_ms in [0, TTL_MAX_MS + 1] {
+        for ttl_ms in [0, 86_400_001] {
             let kind = Kind::Cpu(Cpu { workers: 1, load_ppm: 1 });
             assert_eq!(check(&Spec { ttl_ms, kind }).unwrap_err().message, format!("ttl_ms is {ttl_ms}"));
         }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+use shakedown_line::unix_ns;
+
 use super::stop::Stop;
 use super::wire::{Dose, Ended, Ready, Spec, Word};
 use super::{Outcome, Pressure, refused};
 use crate::netlink::sys::{self, Interest};
 use crate::outbox::Outbox;
-use crate::session::unix_ns;
 use crate::wire::Failure;
 
 /// Between two looks at a pressure.

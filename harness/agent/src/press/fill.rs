@@ -6,12 +6,13 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use shakedown_line::invalid;
+
 use super::check::FillGoal;
 use super::stop::Stop;
 use super::sys::{self, Room};
 use super::wire::{Figures, Fill, FillFigures, Probe};
 use super::{Measured, Pressure, scratch};
-use crate::session::invalid;
 use crate::wire::Failure;
 
 /// The smallest thing a file system gives, and what the probe asks for.

@@ -8,11 +8,12 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cgroup::{Cgroups, Level};
 use super::stop::Stop;
-use super::sys::{self, Pages};
+use super::sys::{self, Child, Pages};
 use super::wire::{MemoryFigures, Victim};
 
 /// Between two touches of everything that is held.
@@ -27,14 +28,16 @@ pub(super) struct Held {
     bytes: u64,
     cgroups: Cgroups,
     kills_before: Option<u64>,
+    /// Ours, who may be killed in our stead: that is nobody's loss.
+    standby: Option<Arc<Child>>,
     touched: Instant,
 }
 
 impl Held {
-    pub(super) fn nothing(victim: Victim) -> Self {
+    pub(super) fn nothing(victim: Victim, standby: Option<Arc<Child>>) -> Self {
         let cgroups = Cgroups::find();
         let kills_before = oom_kills(&cgroups);
-        Self { victim, mapped: Vec::new(), file: None, bytes: 0, cgroups, kills_before, touched: Instant::now() }
+        Self { victim, mapped: Vec::new(), file: None, bytes: 0, cgroups, kills_before, standby, touched: Instant::now() }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -53,9 +56,10 @@ impl Held {
         self.cgroups.memory.as_ref()?.memory()
     }
 
-    /// Since the beginning.
+    /// Of others, since the beginning.
     pub(super) fn kills(&self) -> Option<u64> {
-        Some(oom_kills(&self.cgroups)?.saturating_sub(self.kills_before?))
+        let kills = oom_kills(&self.cgroups)?.saturating_sub(self.kills_before?);
+        Some(kills.saturating_sub(self.standby.as_ref().is_some_and(|standby| standby.ended()).into()))
     }
 
     /// Holds so many more, rounded up to pages.

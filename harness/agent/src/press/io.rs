@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use shakedown_line::invalid;
+
 use super::scratch;
 use super::stop::Stop;
 use super::sys::{self, Pages, Room};
 use super::wire::{Figures, Io, IoFigures, Operations};
 use super::{Measured, Pressure, refused};
 use crate::histogram::Histogram;
-use crate::session::invalid;
 use crate::wire::Failure;
 
 const FILE_MAX_BYTES: u64 = 64 << 20;

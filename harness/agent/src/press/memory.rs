@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
+use shakedown_line::invalid;
+
 use super::cgroup::Level;
 use super::check::MemoryGoal;
 use super::held::Held;
 use super::stop::Stop;
-use super::sys;
+use super::sys::{self, Child};
 use super::wire::{Figures, Victim};
 use super::{Measured, Pressure, unsupported};
-use crate::session::invalid;
 use crate::wire::Failure;
 
 const STEP_BYTES: u64 = 4 << 20;
@@ -25,8 +26,8 @@ pub(super) struct Hog {
 }
 
 impl Hog {
-    pub(super) fn new(goal: MemoryGoal, victim: Victim) -> Self {
-        Self { goal, held: Held::nothing(victim), trouble: None }
+    pub(super) fn new(goal: MemoryGoal, victim: Victim, standby: Option<Arc<Child>>) -> Self {
+        Self { goal, held: Held::nothing(victim, standby), trouble: None }
     }
 
     fn lacking(&self) -> u64 {

@@ -32,11 +32,13 @@ pub mod wire;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use shakedown_line::{failure, invalid};
+
 use crate::outbox::Outbox;
-use crate::session::{failure, invalid};
 use crate::wire::Failure;
 use desk::Desk;
 use stop::Stop;
+use victim::Preference;
 use wire::{Figures, Kind, Spec, Victim, Word};
 
 /// How a pressure ended. Nothing of it is left in any case.
@@ -93,7 +95,7 @@ fn conduct(spec: &Spec, desk: &mut Desk<'_>) -> std::io::Result<Outcome> {
         Ok(preference) => preference,
         Err(failure) => return Ok(desk.fail(&Word::Failed(failure))),
     };
-    let pressure = pressure(&spec.kind).and_then(|pressure| desk.start(spec, pressure, preference.said().to_owned()));
+    let pressure = pressure(&spec.kind, &preference).and_then(|pressure| desk.start(spec, pressure, preference.said().to_owned()));
     match pressure {
         Ok(work) => desk.attend(&work),
         Err(failure) => Ok(desk.fail(&Word::Failed(failure))),
@@ -108,11 +110,11 @@ fn whom(kind: &Kind) -> Victim {
     }
 }
 
-fn pressure(kind: &Kind) -> Result<Box<dyn Pressure>, Failure> {
+fn pressure(kind: &Kind, preference: &Preference) -> Result<Box<dyn Pressure>, Failure> {
     Ok(match kind {
         Kind::Cpu(cpu) => Box::new(cpu::Burn::new(cpu)),
-        Kind::Memory(memory) => Box::new(memory::Hog::new(check::memory_goal(memory)?, memory.victim)),
-        Kind::Oom(oom) => Box::new(oom::Flood::new(oom)),
+        Kind::Memory(memory) => Box::new(memory::Hog::new(check::memory_goal(memory)?, memory.victim, preference.standby())),
+        Kind::Oom(oom) => Box::new(oom::Flood::new(oom, preference.standby())),
         Kind::Io(io) => Box::new(io::Churn::new(io)),
         Kind::Fill(fill) => Box::new(fill::Filler::new(fill, check::fill_goal(fill)?)),
         Kind::Pids(pids) => Box::new(pids::Crowd::new(pids)),

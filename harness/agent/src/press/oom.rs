@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::held::Held;
 use super::memory::limit;
 use super::stop::Stop;
-use super::sys::PAGE_BYTES;
+use super::sys::{Child, PAGE_BYTES};
 use super::victim::Neighbour;
 use super::wire::{Figures, Oom, Victim};
 use super::{Measured, Pressure};
@@ -29,8 +29,8 @@ pub(super) struct Flood {
 }
 
 impl Flood {
-    pub(super) fn new(oom: &Oom) -> Self {
-        Self { most_bytes: oom.most_bytes, held: Held::nothing(Victim::Service), before: Neighbour::all(), trouble: None }
+    pub(super) fn new(oom: &Oom, standby: Option<Arc<Child>>) -> Self {
+        Self { most_bytes: oom.most_bytes, held: Held::nothing(Victim::Service, standby), before: Neighbour::all(), trouble: None }
     }
 
     /// Somebody has been killed: by the kernel's count or, where that cannot be read, because somebody is missing.

@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use shakedown_line::invalid;
+
 use super::sys::{self, Room};
-use crate::session::invalid;
 use crate::wire::Failure;
 
 /// Tells the names of one process's files apart.

@@ -3,7 +3,7 @@
 //! (waiting, signals) is in `netlink::sys`.
 //!
 //! Sources: mmap(2), madvise(2), memfd_create(2), clock_gettime(2), statvfs(3), fallocate(2), posix_fadvise(2), fork(2).
-#![allow(unsafe_code)] // the second exempt file: see the style guide's table of lints
+#![expect(unsafe_code, reason = "one of the files that ARCHITECTURE.md names for it")]
 
 use std::fs::File;
 use std::io;
@@ -140,6 +140,23 @@ pub(super) fn forget_cache(file: &File) {
 
 /// A child process that does one thing. Waited for when dropped.
 pub(super) struct Child(libc::pid_t);
+
+impl Child {
+    pub(super) fn id(&self) -> u32 {
+        self.0.cast_unsigned()
+    }
+
+    /// Whether it has come to its end, whatever that was.
+    pub(super) fn ended(&self) -> bool {
+        // SAFETY: all zero is a valid siginfo_t.
+        let mut found: libc::siginfo_t = unsafe { zeroed() };
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: the child is ours and has not been waited for; it may be waited for again. The pointer is to a local.
+        let asked = check(unsafe { libc::waitid(libc::P_PID, self.id(), &raw mut found, flags) });
+        // SAFETY: the kernel has filled it in, or left the zeros, which stand for nobody.
+        asked.is_ok() && unsafe { found.si_pid() } == self.0
+    }
+}
 
 /// Runs `work` in a copy of this process. Refuses if there are other threads: of these the copy would have only the locks.
 pub(super) fn in_child(work: impl FnOnce()) -> io::Result<Child> {

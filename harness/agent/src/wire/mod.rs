@@ -1,12 +1,7 @@
-//! What is said on the agent's stdin and stdout: one JSON object a line, UTF-8, at most [`MAX_LINE_BYTES`].
+//! What is said on the agent's stdin and stdout, in the manner of [`shakedown_line`], at most [`MAX_LINE_BYTES`] a line.
 //!
-//! The harness writes [`Request`]s and reads [`Line`]s. A reply carries the `id` of its request; a line that could not
-//! be understood is answered with `"id":null` (or its id, where one could be read). Lines with `event` answer nothing:
-//! the agent says them by itself. Unknown fields in a request are errors, so that a typing mistake never becomes a
-//! fault that does something else; unknown fields in a reply are ignored, so that an older harness can read it.
-//!
-//! Units are in the names: `_us` microseconds, `_ms` milliseconds, `_unix_ns` nanoseconds since 1970 by the wall clock.
-//! Nothing in this file does any I/O.
+//! The codes of a [`Failure`] are `malformed`, `invalid`, `name_taken`, `unknown_fault`, `unsupported` and `kernel`. Nothing in this file
+//! does any I/O.
 
 mod kinds;
 mod survey;
@@ -15,6 +10,7 @@ mod target;
 use serde::{Deserialize, Serialize};
 
 pub use kinds::{Bandwidth, Clock, Connect, Corrupt, Distribution, Duplicate, Files, Kind, Latency, Loss, Mtu, Redirect, Reorder};
+pub use shakedown_line::{Applied, Beat, Failure};
 pub use survey::{MAX_ROW_BYTES, MAX_ROWS, ProcessSurvey, Survey};
 pub use target::{Direction, Processes, Target};
 
@@ -39,20 +35,6 @@ pub enum Request {
     Survey { id: u64 },
 }
 
-impl Request {
-    /// The number that the reply will echo.
-    pub fn id(&self) -> u64 {
-        match self {
-            Self::Facts { id }
-            | Self::Apply { id, .. }
-            | Self::Dose { id, .. }
-            | Self::Revert { id, .. }
-            | Self::Beat { id }
-            | Self::Survey { id } => *id,
-        }
-    }
-}
-
 /// One fault: what to do to which packets or processes, and for how long at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,34 +52,14 @@ pub struct FaultSpec {
     pub direction: Option<Direction>,
 }
 
-/// A line from the agent: exactly one of `ok`, `error` and `event` is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// The id of the request; `null` for events and for requests whose id could not be read.
-    pub id: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ok: Option<Answer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<Event>,
-}
+/// A line from the agent.
+pub type Line = shakedown_line::Line<Answer, Event>;
 
-impl Line {
-    /// The reply to request `id`.
-    pub fn reply(id: Option<u64>, outcome: Result<Answer, Failure>) -> Self {
-        let (ok, error) = match outcome {
-            Ok(answer) => (Some(answer), None),
-            Err(failure) => (None, Some(failure)),
-        };
-        Self { id, ok, error, event: None }
-    }
+/// A fault that ended by itself.
+pub type Event = shakedown_line::Event<Reverted>;
 
-    /// Something that nobody asked for.
-    pub fn event(event: Event) -> Self {
-        Self { id: None, ok: None, error: None, event: Some(event) }
-    }
-}
+/// A fault that is no longer in force.
+pub type Reverted = shakedown_line::Reverted<Dose>;
 
 /// A request that went well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,27 +71,6 @@ pub enum Answer {
     Reverted(Reverted),
     Beat(Beat),
     Survey(Survey),
-}
-
-/// Something that happened by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// A fault outlived its `ttl_ms` and was taken back.
-    Expired(Reverted),
-    /// Stdin ended, or a signal asked the agent to end, while a fault was in force.
-    TakenBack(Reverted),
-}
-
-/// A request that did not go well. Nothing of it is left in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// For programs: `malformed`, `invalid`, `name_taken`, `unknown_fault`, `unsupported` or `kernel`.
-    pub code: String,
-    /// For people: what went wrong.
-    pub message: String,
-    /// For people: the way out.
-    pub hint: String,
 }
 
 /// Where the agent runs and what it can do there.
@@ -148,7 +89,6 @@ pub struct Facts {
 
 /// What was tried, in a scratch table that no packet visits and on a child of the agent, and what worked.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Powers {
     /// nf_tables can be changed: kernel support and `CAP_NET_ADMIN`. Every fault on packets needs it.
     pub nft: bool,
@@ -194,19 +134,6 @@ pub enum QueuePower {
     NftQueue,
     /// The xtables target `NFQUEUE` through `CONFIG_NFT_COMPAT`.
     XtNfqueue,
-}
-
-/// A fault is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    pub name: String,
-    /// How it was done, for the report. Example: `nfqueue (xt target in an owned nft table)`.
-    pub mechanism: String,
-    pub applied_at_unix_ns: u64,
-    /// When the agent will revert it unasked.
-    pub expires_at_unix_ns: u64,
-    /// What applying cost.
-    pub took_us: u64,
 }
 
 /// What a fault really did, counted where it was done.
@@ -269,31 +196,9 @@ pub struct Dose {
     pub trouble: Option<String>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the shape that serde asks for
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
-}
-
-/// A fault is no longer in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reverted {
-    pub name: String,
-    /// It was not in force when asked: never applied, reverted before, or expired.
-    pub already_gone: bool,
-    /// All that it did; absent for a name that was never applied.
-    pub dose: Option<Dose>,
-    /// When it ended; absent for a name that was never applied.
-    pub reverted_at_unix_ns: Option<u64>,
-    /// What reverting cost, including the wait for the kernel.
-    pub took_us: u64,
-}
-
-/// The agent lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beat {
-    pub at_unix_ns: u64,
-    /// The faults in force, by name.
-    pub faults: Vec<String>,
 }
 
 #[cfg(test)]

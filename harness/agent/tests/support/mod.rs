@@ -1,7 +1,7 @@
 //! An agent in a world of its own.
 
-#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary, and the bench, uses its own part
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // as in any test: the settings in clippy.toml see only #[test]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary, and the bench, uses its own part")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 mod world;
 

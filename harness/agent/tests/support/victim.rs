@@ -2,8 +2,8 @@
 //!
 //! Each test binary that uses it has a test named `victim` that calls [`serve`].
 
-#![allow(dead_code, unreachable_pub)] // each test binary uses its own part
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // as in any test: the settings in clippy.toml see only #[test]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "as in any test: the settings in clippy.toml see only #[test]")]
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};

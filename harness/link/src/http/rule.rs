@@ -1,7 +1,7 @@
 //! Which requests an HTTP fault is for, and what it does to them. A rule that exists is valid.
 
 use super::grpc::GrpcStatus;
-use crate::wire::{micros, ppm, text};
+use crate::wire::{RuleWords, micros, ppm, text};
 use bytes::Bytes;
 use globset::{GlobBuilder, GlobMatcher};
 use rand_chacha::ChaCha8Rng;
@@ -113,14 +113,7 @@ pub struct HttpRule {
     action: HttpAction,
 }
 
-/// A rule on the wire, which may be none.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Words {
-    #[serde(rename = "match", default)]
-    matching: Matching,
-    action: HttpAction,
-}
+type Words = RuleWords<Matching, HttpAction>;
 
 impl TryFrom<Words> for HttpRule {
     type Error = HttpRuleError;

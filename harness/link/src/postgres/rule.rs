@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     pattern::is_like,
-    wire::{micros, ppm},
+    wire::{RuleWords, micros, ppm},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
@@ -64,7 +64,7 @@ pub enum PostgresAction {
 }
 
 /// Queries, or connections, and what is done to them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Words", into = "Words")]
 pub struct PostgresRule {
     matching: QueryMatching,
@@ -73,14 +73,7 @@ pub struct PostgresRule {
     error: Option<SqlError>,
 }
 
-/// A rule on the wire, which may be none.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Words {
-    #[serde(rename = "match", default)]
-    matching: QueryMatching,
-    action: PostgresAction,
-}
+type Words = RuleWords<QueryMatching, PostgresAction>;
 
 impl TryFrom<Words> for PostgresRule {
     type Error = PostgresRuleError;
@@ -126,12 +119,6 @@ impl fmt::Display for PostgresRuleError {
 }
 
 impl std::error::Error for PostgresRuleError {}
-
-impl PartialEq for PostgresRule {
-    fn eq(&self, other: &PostgresRule) -> bool {
-        self.matching == other.matching && self.action == other.action
-    }
-}
 
 /// A share that was accepted equals itself.
 impl Eq for PostgresRule {}

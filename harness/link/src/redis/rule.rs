@@ -3,7 +3,7 @@
 use super::keys::{Role, can_miss, keys, role};
 use crate::{
     pattern::is_like,
-    wire::{micros, ppm},
+    wire::{RuleWords, micros, ppm},
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub enum RedisAction {
 }
 
 /// Commands and what is done to them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Words", into = "Words")]
 pub struct RedisRule {
     matching: CommandMatching,
@@ -65,14 +65,7 @@ pub struct RedisRule {
     error: Option<String>,
 }
 
-/// A rule on the wire, which may be none.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Words {
-    #[serde(rename = "match", default)]
-    matching: CommandMatching,
-    action: RedisAction,
-}
+type Words = RuleWords<CommandMatching, RedisAction>;
 
 impl TryFrom<Words> for RedisRule {
     type Error = RedisRuleError;
@@ -119,12 +112,6 @@ impl fmt::Display for RedisRuleError {
 }
 
 impl std::error::Error for RedisRuleError {}
-
-impl PartialEq for RedisRule {
-    fn eq(&self, other: &RedisRule) -> bool {
-        self.matching == other.matching && self.action == other.action
-    }
-}
 
 /// A share that was accepted equals itself.
 impl Eq for RedisRule {}

@@ -1,18 +1,15 @@
-//! What is said on the stdin and stdout of `shakedown-relay`: one JSON object a line, UTF-8, at most [`MAX_LINE_BYTES`].
+//! What is said on the stdin and stdout of `shakedown-relay`, in the manner of [`shakedown_line`], at most [`MAX_LINE_BYTES`] a line.
 //!
-//! The manner is the agent's. The harness writes [`Request`]s and reads [`Line`]s. A reply carries the `id` of its request; a line that could not be
-//! understood is answered with `"id":null` (or its id, where one could be read). Lines with `event` answer nothing. Unknown fields in a request are
-//! errors, so that a typing mistake never becomes a behaviour that does something else; unknown fields in a reply are ignored, so that an older
-//! harness can read it.
-//!
-//! Units are in the names: `_us` microseconds, `_ms` milliseconds, `_ppm` millionths, `_unix_ns` nanoseconds since 1970 by the wall clock. Nothing
-//! here does any I/O. The words of a behaviour stand where it is defined: [`Behaviour`], [`HttpRule`](crate::HttpRule), [`Toxicity`],
-//! [`DnsRule`], [`LinkDose`].
+//! The codes of a [`Failure`] are `malformed`, `invalid`, `name_taken`, `unknown_relay` and `socket`. Nothing here does any I/O. The words of a
+//! behaviour stand where it is defined: [`Behaviour`], [`HttpRule`](crate::HttpRule), [`Toxicity`], [`DnsRule`], [`LinkDose`].
 
+mod rule;
 mod units;
 
 use crate::{behaviour::Behaviour, dns::DnsRule, dose::LinkDose, target::Target, toxicity::Toxicity};
+pub(crate) use rule::RuleWords;
 use serde::{Deserialize, Serialize};
+pub use shakedown_line::Failure;
 use std::net::SocketAddr;
 pub(crate) use units::{micros, ppm, text};
 
@@ -56,49 +53,11 @@ pub enum Request {
     Beat { id: u64 },
 }
 
-impl Request {
-    /// The number that the reply will echo.
-    pub fn id(&self) -> u64 {
-        match self {
-            Self::Open { id, .. }
-            | Self::Set { id, .. }
-            | Self::OpenDns { id, .. }
-            | Self::SetDns { id, .. }
-            | Self::Dose { id, .. }
-            | Self::Clear { id, .. }
-            | Self::Close { id, .. }
-            | Self::Beat { id } => *id,
-        }
-    }
-}
+/// A line from the relay.
+pub type Line = shakedown_line::Line<Answer, Event>;
 
-/// A line from the relay: exactly one of `ok`, `error` and `event` is there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Line {
-    /// The id of the request; `null` for events and for requests whose id could not be read.
-    pub id: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ok: Option<Answer>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<Event>,
-}
-
-impl Line {
-    /// The reply to request `id`.
-    pub fn reply(id: Option<u64>, outcome: Result<Answer, Failure>) -> Line {
-        match outcome {
-            Ok(answer) => Line { id, ok: Some(answer), error: None, event: None },
-            Err(failure) => Line { id, ok: None, error: Some(failure), event: None },
-        }
-    }
-
-    /// Something that nobody asked for.
-    pub fn event(event: Event) -> Line {
-        Line { id: None, ok: None, error: None, event: Some(event) }
-    }
-}
+/// A behaviour that ended by itself.
+pub type Event = shakedown_line::Event<Cleared>;
 
 /// A request that went well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,27 +69,6 @@ pub enum Answer {
     Cleared(Cleared),
     Closed(Closed),
     Beat(Beat),
-}
-
-/// Something that happened by itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Event {
-    /// A behaviour outlived its `ttl_ms`.
-    Expired(Cleared),
-    /// Stdin ended, or a signal asked the relay to end, while a behaviour was set.
-    TakenBack(Cleared),
-}
-
-/// A request that did not go well. Nothing of it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// For programs: `malformed`, `invalid`, `name_taken`, `unknown_relay` or `socket`.
-    pub code: String,
-    /// For people: what went wrong.
-    pub message: String,
-    /// For people: the way out.
-    pub hint: String,
 }
 
 /// The relay listens.

@@ -12,6 +12,7 @@ use shakedown_model::{
     },
     time::UnixNanos,
 };
+use std::time::Duration;
 
 /// Puts a fault on.
 pub(super) fn apply(side: &Side, planned: Planned<'_>, edge: &Edge, seed: u64, record: &mut FaultRecord) -> Result<UnixNanos, String> {
@@ -172,16 +173,12 @@ fn touched(kind: &str, dose: &LinkDose) -> u64 {
         "limit_data" | "slow_close" => dose.closings,
         "timeout" => dose.closings.max(dose.chunks),
         "down" => dose.closings + dose.resets,
-        "http" | "grpc" => dose.http.aborted + dose.http.delayed + dose.http.patched,
-        "postgres" => dose.postgres.errors + dose.postgres.delayed + dose.postgres.held,
-        "redis" => dose.redis.errors + dose.redis.missed + dose.redis.delayed + dose.redis.held,
-        _ => dose.chunks.max(dose.connections_touched),
+        _ => messages(kind, dose)
+            .map_or_else(|| dose.chunks.max(dose.connections_touched), |messages| messages.hurt.iter().map(|(_, count)| count).sum()),
     }
 }
 
 fn figures(kind: &str, dose: &LinkDose) -> Vec<(&'static str, f64)> {
-    let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
-    let http = dose.http;
     match kind {
         "latency" => vec![("delay_ms", millis(dose.mean_delay)), ("delay_p99_ms", millis(dose.p99_delay))],
         "bandwidth" => vec![("saturated_ms", millis(dose.saturated)), ("bytes_per_second", dose.bytes_per_second as f64)],
@@ -190,34 +187,92 @@ fn figures(kind: &str, dose: &LinkDose) -> Vec<(&'static str, f64)> {
         "slicer" => vec![("slices", dose.slices as f64)],
         "limit_data" | "timeout" => vec![("closings", dose.closings as f64)],
         "down" => vec![("closings", dose.closings as f64), ("resets", dose.resets as f64), ("refused_ms", millis(dose.refused))],
-        "http" | "grpc" => vec![
-            ("requests", http.requests as f64),
-            ("matched", http.matched as f64),
-            ("aborted", http.aborted as f64),
-            ("delayed", http.delayed as f64),
-            ("patched", http.patched as f64),
-            ("opaque", http.opaque as f64),
-            ("delay_ms", millis(dose.mean_delay)),
-        ],
-        "postgres" => vec![
-            ("requests", dose.postgres.queries as f64),
-            ("matched", dose.postgres.matched as f64),
-            ("errors", dose.postgres.errors as f64),
-            ("delayed", dose.postgres.delayed as f64),
-            ("held", dose.postgres.held as f64),
-            ("opaque", dose.postgres.opaque as f64),
-            ("delay_ms", millis(dose.mean_delay)),
-        ],
-        "redis" => vec![
-            ("requests", dose.redis.commands as f64),
-            ("matched", dose.redis.matched as f64),
-            ("errors", dose.redis.errors as f64),
-            ("missed", dose.redis.missed as f64),
-            ("delayed", dose.redis.delayed as f64),
-            ("held", dose.redis.held as f64),
-            ("opaque", dose.redis.opaque as f64),
-            ("delay_ms", millis(dose.mean_delay)),
-        ],
-        _ => Vec::new(),
+        _ => messages(kind, dose).map(|messages| messages.figures(dose)).unwrap_or_default(),
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// What a kind that speaks a protocol did, by its messages.
+struct Messages {
+    requests: u64,
+    matched: u64,
+    /// How often each way of hurting was done to one.
+    hurt: Vec<(&'static str, u64)>,
+    opaque: u64,
+}
+
+impl Messages {
+    fn figures(self, dose: &LinkDose) -> Vec<(&'static str, f64)> {
+        let counts = [("requests", self.requests), ("matched", self.matched)].into_iter().chain(self.hurt).chain([("opaque", self.opaque)]);
+        counts.map(|(name, count)| (name, count as f64)).chain([("delay_ms", millis(dose.mean_delay))]).collect()
+    }
+}
+
+fn messages(kind: &str, dose: &LinkDose) -> Option<Messages> {
+    let LinkDose { http, postgres, redis, .. } = dose;
+    Some(match kind {
+        "http" | "grpc" => Messages {
+            requests: http.requests,
+            matched: http.matched,
+            hurt: vec![("aborted", http.aborted), ("delayed", http.delayed), ("patched", http.patched)],
+            opaque: http.opaque,
+        },
+        "postgres" => Messages {
+            requests: postgres.queries,
+            matched: postgres.matched,
+            hurt: vec![("errors", postgres.errors), ("delayed", postgres.delayed), ("held", postgres.held)],
+            opaque: postgres.opaque,
+        },
+        "redis" => Messages {
+            requests: redis.commands,
+            matched: redis.matched,
+            hurt: vec![("errors", redis.errors), ("missed", redis.missed), ("delayed", redis.delayed), ("held", redis.held)],
+            opaque: redis.opaque,
+        },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shakedown_link::{HttpDose, PostgresDose, RedisDose};
+
+    fn dose() -> LinkDose {
+        LinkDose {
+            chunks: 3,
+            mean_delay: Duration::from_millis(5),
+            http: HttpDose { requests: 9, matched: 8, aborted: 1, delayed: 2, patched: 3, opaque: 4 },
+            postgres: PostgresDose { queries: 9, matched: 8, errors: 1, delayed: 2, held: 4, opaque: 5 },
+            redis: RedisDose { commands: 9, matched: 8, errors: 1, missed: 2, delayed: 4, held: 8, opaque: 5 },
+            ..LinkDose::default()
+        }
+    }
+
+    #[test]
+    fn a_protocol_is_touched_as_often_as_its_messages_were_hurt() {
+        let touched = ["http", "grpc", "postgres", "redis", "latency"].map(|kind| touched(kind, &dose()));
+        assert_eq!(touched, [6, 6, 7, 15, 3]);
+    }
+
+    #[test]
+    fn the_figures_of_a_protocol_are_its_messages_and_the_mean_delay() {
+        let redis = [
+            ("requests", 9.0),
+            ("matched", 8.0),
+            ("errors", 1.0),
+            ("missed", 2.0),
+            ("delayed", 4.0),
+            ("held", 8.0),
+            ("opaque", 5.0),
+            ("delay_ms", 5.0),
+        ];
+        assert_eq!(figures("redis", &dose()), redis);
+        let names = |kind| figures(kind, &dose()).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names("postgres"), ["requests", "matched", "errors", "delayed", "held", "opaque", "delay_ms"]);
+        assert_eq!(names("grpc"), ["requests", "matched", "aborted", "delayed", "patched", "opaque", "delay_ms"]);
     }
 }

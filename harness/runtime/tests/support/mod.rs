@@ -1,6 +1,6 @@
 //! What the tests of both runtimes share: a run of their own, and the proof that nothing of it is left.
 #![allow(dead_code, unreachable_pub, reason = "shared by test binaries that each use a part")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed; one that is skipped says so")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed; one that is skipped says so")]
 
 pub mod containers;
 
