@@ -36,9 +36,18 @@ bench: build shop ## Measures overhead, generator and memory; minutes; see docs/
 bench-faults: ## Measures faults: onset, dose, packets a second, the link beside HAProxy; as root; three minutes.
 	./tests/bench-faults.sh
 
+bench-ingest: ## Measures what receiving OTLP costs, end to end to the files; a minute after the build. SPANS=100000 for a smoke run.
+	$(CARGO) run --quiet --release --package shakedown-evidence --example ingest
+
 bench-gate: ## Measures the gate's statistics on simulated machines, and change points; five to fifteen minutes. QUICK=1 for a smoke run.
 	$(CARGO) bench --quiet --package shakedown-judge --bench gate -- $(if $(QUICK),--quick)
 	$(CARGO) bench --quiet --package shakedown-judge --bench change_points -- $(if $(QUICK),--quick)
+
+bench-templates: ## Measures the mining of log templates: grouping accuracy on sixteen kinds of lines, lines a second; a minute.
+	$(CARGO) bench --quiet --package shakedown-judge --bench templates
+
+bench-culprit: ## Measures how often the right service is named, on simulated systems, and how fast; minutes. QUICK=1 for a smoke run.
+	$(CARGO) bench --quiet --package shakedown-judge --bench culprit -- $(if $(QUICK),--quick)
 
 bench-gates: build shop ## Gates the shop 45 times, against itself and against slow-downs of known size; fifty minutes.
 	./tests/bench-gates.py
@@ -50,4 +59,4 @@ clean-engine: ## Removes what runs left on the engine, and the cached images.
 	$(CARGO) run --quiet --package shakedown -- recover
 	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
 
-.PHONY: help demo test test-netem needs shop build bench bench-faults bench-gate bench-gates soak-kills clean-engine
+.PHONY: help demo test test-netem needs shop build bench bench-faults bench-gate bench-templates bench-culprit bench-gates soak-kills clean-engine bench-ingest

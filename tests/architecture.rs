@@ -6,17 +6,18 @@ use serde_json::Value;
 use std::{collections::BTreeMap, process::Command};
 
 /// Each room and the rooms it may use. What is not listed here is not a room.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("shakedown-model", &[]),
     ("shakedown-undo", &["shakedown-model"]),
     ("shakedown-judge", &["shakedown-model"]),
     ("shakedown-reporters", &["shakedown-model"]),
-    ("shakedown-link", &[]),
+    ("shakedown-line", &[]),
+    ("shakedown-link", &["shakedown-line"]),
     ("shakedown-load", &["shakedown-model"]),
     ("shakedown-commits", &["shakedown-model"]),
     ("shakedown-history", &["shakedown-model", "shakedown-commits"]),
-    ("shakedown-agent", &[]),
-    ("shakedown-disk", &[]),
+    ("shakedown-agent", &["shakedown-line"]),
+    ("shakedown-disk", &["shakedown-line"]),
     ("shakedown-evidence", &["shakedown-model"]),
     ("shakedown-runtime", &["shakedown-model", "shakedown-undo"]),
     (
@@ -24,6 +25,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
         &[
             "shakedown-model",
             "shakedown-undo",
+            "shakedown-line",
             "shakedown-link",
             "shakedown-load",
             "shakedown-evidence",

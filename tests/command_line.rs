@@ -1,6 +1,8 @@
 //! The commands that start nothing, and the ways to get them wrong.
 
+use serde_json::Value;
 use shakedown_tests::{Folder, repository};
+use std::process::Command;
 
 const PROCESS_CONFIG: &str = r#"
 services:
@@ -103,6 +105,67 @@ fn an_engine_that_is_not_there_is_an_environment_error_with_the_way_out() {
 fn judging_what_is_no_run_says_so() {
     let folder = Folder::new();
     folder.shakedown(&["judge", "nowhere"]).expect_code(2).expect_stderr("nowhere").expect_stderr("run");
+}
+
+#[test]
+fn recorded_gates_are_judged_as_they_were() {
+    for (name, verdict) in [("gate-equal", "pass"), ("gate-slower", "fail")] {
+        let folder = Folder::new();
+        let recorded = repository().join("fixtures/runs").join(name);
+        assert!(Command::new("cp").arg("-r").arg(recorded).arg(folder.path().join("run")).status().unwrap().success());
+        // They ran with --mode warn.
+        folder.shakedown(&["judge", "run"]).expect_code(0);
+        let result: Value = serde_json::from_str(&folder.read("run/result.json")).unwrap();
+        assert_eq!(result["verdict"], verdict, "{name}: {}", result["headline"]);
+    }
+}
+
+#[test]
+fn two_runs_are_put_side_by_side_and_nothing_is_decided() {
+    let folder = Folder::new();
+    let sample = std::fs::read_to_string(repository().join("fixtures/runs/sample-result.json")).unwrap();
+    folder.write("a/result.json", &sample);
+    folder.write("b/result.json", &sample.replace("payment-killed", "payment-shot"));
+    let ran = folder.shakedown(&["diff", "a", "b", "--html", "pages/diff.html", "--json", "diff.json"]);
+    ran.expect_code(0);
+    assert!(ran.stdout.contains("payment-shot") && ran.stdout.contains("in one run only"), "{}", ran.stdout);
+    assert!(folder.read("pages/diff.html").contains("payment-shot") && folder.read("diff.json").contains("shakedown.diff/1"));
+    folder.shakedown(&["diff", "a", "nowhere"]).expect_code(2).expect_stderr("nowhere");
+}
+
+#[test]
+fn a_release_of_which_nothing_is_known_is_not_ready_and_says_what_to_do() {
+    let folder = Folder::new();
+    folder.write("shakedown.yaml", PROCESS_CONFIG);
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let ran = Command::new("git").args(identity).args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    for subject in ["first", "second"] {
+        folder.write("note", subject);
+        git(&["add", "-A"]);
+        git(&["commit", "-qm", subject]);
+    }
+    let ran = folder.shakedown(&["release", "HEAD^..HEAD", "--html", "release.html", "--markdown", "release.md", "--json", "release.json"]);
+    ran.expect_code(3);
+    assert!(ran.stdout.contains("freeze was not exercised") && ran.stdout.contains("shakedown run --all"), "{}", ran.stdout);
+
+    // A run of the tip that is here counts.
+    let sample = std::fs::read_to_string(repository().join("fixtures/runs/sample-result.json")).unwrap();
+    let mut result: Value = serde_json::from_str(&sample).unwrap();
+    result["commit"]["candidate"] = git(&["rev-parse", "HEAD"]).into();
+    folder.write(".shakedown/runs/20260101-000000-x/result.json", &result.to_string());
+    folder.write(".shakedown/runs/20260102-000000-y/result.json", "{");
+    let ran = folder.shakedown(&["release", "HEAD^", "--html", "release.html", "--markdown", "release.md", "--json", "release.json"]);
+    ran.expect_code(1).expect_stderr("1 results below");
+    assert!(ran.stdout.contains("not ready: slow-payment failed at"), "{}", ran.stdout);
+    assert!(folder.read("release.html").contains("orders → payment") && folder.read("release.md").contains("| slow-payment"));
+    assert!(folder.read("release.json").contains("shakedown.release/1"));
+    folder.shakedown(&["release", "HEAD..HEAD"]).expect_code(2).expect_stderr("holds no commit");
+    folder.shakedown(&["release", "v9..HEAD"]).expect_code(2).expect_stderr("v9");
 }
 
 #[test]

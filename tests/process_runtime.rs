@@ -65,6 +65,34 @@ fn a_healthy_shop_passes_and_the_run_directory_holds_everything() {
 }
 
 #[test]
+fn shards_are_joined_into_one_verdict_and_one_that_is_missing_is_no_pass() {
+    let folder = shop_folder("", SLOW, MILD);
+    let second = format!("  - {{ scenario: again, faults: {SLOW}, expect: {MILD} }}\n");
+    folder.write("shakedown.yaml", &(folder.read("shakedown.yaml") + &second));
+    let shard = |shard: &'static str, out: &'static str| [&RUN[..5], &["--out", out, "--shard", shard]].concat();
+    let other = folder.spawn(&shard("2/2", "two"));
+    folder.shakedown(&shard("1/2", "one")).expect_code(0);
+    Ran::of(&other.wait_with_output().unwrap()).expect_code(0);
+
+    let alone = folder.shakedown(&["merge", "one", "--out", "alone"]);
+    alone.expect_code(3);
+    assert!(alone.stdout.contains("shard 2 of 2 is missing"), "{}", alone.stdout);
+    folder.shakedown(&["merge", "one", "one", "--out", "twice"]).expect_code(2).expect_stderr("shard 1 of 2 is given twice");
+
+    folder.shakedown(&["merge", "two", "one", "--out", "whole"]).expect_code(0);
+    let whole = folder.path().join("whole");
+    let mut names: Vec<String> =
+        result(&whole)["scenarios"].as_array().unwrap().iter().map(|scenario| scenario["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, ["again", "short"]);
+    validate_junit(&whole.join("junit.xml"));
+    let before = folder.read("whole/result.json");
+    folder.shakedown(&["judge", "whole"]).expect_code(0);
+    assert_eq!(before, folder.read("whole/result.json"), "judging again comes to the same, to the byte");
+    folder.shakedown(&["merge", "two", "one", "--out", "whole"]).expect_code(2).expect_stderr("exists already");
+}
+
+#[test]
 fn a_missing_timeout_fails_for_the_right_reason() {
     let folder = shop_folder(
         "no-payment-timeout",

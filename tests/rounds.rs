@@ -67,6 +67,20 @@ fn plays(run: &Value) -> Vec<(u64, u64)> {
     run["scenarios"].as_array().unwrap().iter().map(|played| (number(played, "round"), number(played, "episode"))).collect()
 }
 
+/// When each request of a file of evidence was due that belongs to a first phase, in Unix nanoseconds.
+fn first_dues(folder: &Folder, name: &str) -> Vec<u64> {
+    let packed = std::fs::read(folder.path().join(name)).unwrap();
+    let text = String::from_utf8(zstd::decode_all(&packed[..]).unwrap()).unwrap();
+    let requests = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    requests.filter(|request| request["phase"] == "warmup").map(|request| request["due"].as_u64().unwrap()).collect()
+}
+
+/// First instant of each play's first phase, and the first after it.
+fn first_phases(run: &Value) -> Vec<(u64, u64)> {
+    let phases = run["scenarios"].as_array().unwrap().iter().map(|played| &played["phases"][0]);
+    phases.map(|phase| (phase["start"].as_u64().unwrap(), phase["end"].as_u64().unwrap())).collect()
+}
+
 /// What the looks between rounds said.
 fn looks(folder: &Folder) -> Vec<(bool, String)> {
     let looked = lines(folder, "out/events.jsonl").into_iter().filter(|event| event["event"] == "looked");
@@ -103,6 +117,14 @@ fn when_everything_passes_the_run_ends_after_the_second_round_and_each_round_has
     assert!(started[..8].iter().all(|(_, before)| *before == 0), "{started:?}");
     assert!(started[8..].iter().all(|(_, before)| *before == 8), "the first round is gone before the second begins: {started:?}");
     assert_eq!(folder.processes(), [""; 0]);
+
+    let first = first_phases(&run);
+    for evidence in ["out/evidence/requests.jsonl.zst", "out/baseline/evidence/requests.jsonl.zst"] {
+        let dues = first_dues(&folder, evidence);
+        let early = dues.iter().filter(|due| !first.iter().any(|(start, end)| (start..=end).contains(due)));
+        assert!(dues.len() > 50, "{evidence}: {}", dues.len());
+        assert_eq!(early.count(), 0, "no request is due before the play that it belongs to: {first:?}");
+    }
 
     let before = folder.read("out/result.json");
     folder.shakedown(&["judge", "out"]).expect_code(0);

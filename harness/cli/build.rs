@@ -24,6 +24,8 @@ fn main() {
         "../link/Cargo.toml",
         "../disk/src",
         "../disk/Cargo.toml",
+        "../line/src",
+        "../line/Cargo.toml",
         "../../Cargo.lock",
         "build.rs",
     ] {

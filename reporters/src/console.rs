@@ -3,7 +3,7 @@
 
 use crate::{
     ReportError, Reporter, digest,
-    markdown::culprit_name,
+    markdown::{culprit_name, or_else},
     plain::{cut, one_line},
     words,
 };
@@ -126,7 +126,7 @@ impl Page {
         }
         if let Some(culprit) = scenario.culprits.first() {
             let share = culprit.share.map(|share| format!(" ({} of the regression)", words::share(share))).unwrap_or_default();
-            let name = format!("culprit: {}{share}", culprit_name(culprit));
+            let name = format!("culprit: {}{share}{}", culprit_name(culprit), or_else(scenario));
             for (index, line) in wrap(&name, self.width - 6).into_iter().enumerate() {
                 let lead = if index == 0 { "→" } else { " " };
                 self.lines.push(format!("    {lead} {}", self.ink.bold(&line)));
@@ -211,7 +211,7 @@ fn width_of(c: char) -> usize {
 }
 
 /// `text` in exactly `width` columns.
-fn pad(text: &str, width: usize) -> String {
+pub(crate) fn pad(text: &str, width: usize) -> String {
     let mut cell = String::new();
     let mut used = 0;
     for c in text.chars() {
@@ -226,7 +226,7 @@ fn pad(text: &str, width: usize) -> String {
 }
 
 /// Breaks at spaces; a word that is wider than a line is broken inside.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {

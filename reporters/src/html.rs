@@ -17,7 +17,9 @@ use page::PageView;
 use shakedown_model::result::RunResult;
 use std::io;
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 11] = [
+    ("release.html", include_str!("../../templates/report/release.html")),
+    ("diff.html", include_str!("../../templates/report/diff.html")),
     ("report.html", include_str!("../../templates/report/report.html")),
     ("macros.html", include_str!("../../templates/report/macros.html")),
     ("head.html", include_str!("../../templates/report/head.html")),
@@ -41,25 +43,33 @@ impl Reporter for Html {
     }
 
     fn render(&self, result: &RunResult, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        let mut environment = Environment::new();
-        // A misspelt name is an error, not an empty place in the report.
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // No empty line for each statement of a template.
-        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-        environment.add_filter("tie", tie);
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source)?;
-        }
-        let page = environment.get_template("report.html")?.render(context! {
-            page => Value::from(Serde(PageView::of(result))),
-            markdown => markdown::text(result),
-            style => Value::from_safe_string(STYLE.to_owned()),
-            script => Value::from_safe_string(SCRIPT.to_owned()),
-            json => Value::from_safe_string(json_for_script(result)?),
-        })?;
+        let page = page(
+            "report.html",
+            context! {
+                page => Value::from(Serde(PageView::of(result))),
+                markdown => markdown::text(result),
+                script => Value::from_safe_string(SCRIPT.to_owned()),
+                json => Value::from_safe_string(json_for_script(result)?),
+            },
+        )?;
         out.write_all(page.as_bytes())?;
         Ok(())
     }
+}
+
+/// Fills one of our templates, with the style of all pages.
+pub(crate) fn page(template: &str, values: Value) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    // A misspelt name is an error, not an empty place in the report.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // No empty line for each statement of a template.
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_filter("tie", tie);
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
+    let style = Value::from_safe_string(STYLE.to_owned());
+    Ok(environment.get_template(template)?.render(context! { style, ..values })?)
 }
 
 /// Ties a unit to its number, so that no line breaks between them.

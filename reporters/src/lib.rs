@@ -5,21 +5,25 @@
 
 mod annotations;
 mod console;
+mod diff;
 mod digest;
 mod html;
 mod json;
 mod junit;
 mod markdown;
 mod plain;
+mod release;
 mod words;
 
 pub use annotations::annotations;
 pub use console::Console;
+pub use diff::{DIFF_SCHEMA, RunDiff, Step};
 pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;
 pub use plain::plain;
+pub use release::{release_html, release_markdown, release_text};
 
 use shakedown_model::result::RunResult;
 use std::io;

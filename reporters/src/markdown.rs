@@ -154,7 +154,8 @@ fn culprits(result: &RunResult) -> Vec<String> {
     let mut lines = Vec::new();
     for scenario in digest::scenarios(result) {
         let Some(culprit) = scenario.culprits.first() else { continue };
-        lines.push(format!("### Culprit in {}: {}", escape(&one_line(&scenario.name, 120)), escape(&culprit_name(culprit))));
+        let name = format!("{}{}", culprit_name(culprit), or_else(scenario));
+        lines.push(format!("### Culprit in {}: {}", escape(&one_line(&scenario.name, 120)), escape(&name)));
         lines.push(String::new());
         if let Some(share) = culprit.share {
             lines.push(format!("- explains {} of the regression", words::share(share)));
@@ -167,9 +168,19 @@ fn culprits(result: &RunResult) -> Vec<String> {
 
 /// `orders, POST /payment`.
 pub(crate) fn culprit_name(culprit: &Culprit) -> String {
-    let service = one_line(&culprit.service, 80);
-    let operation = one_line(&culprit.operation, 120);
+    name_of(&culprit.service, &culprit.operation)
+}
+
+fn name_of(service: &str, operation: &str) -> String {
+    let service = one_line(service, 80);
+    let operation = one_line(operation, 120);
     if operation.is_empty() { service } else { format!("{service}, {operation}") }
+}
+
+/// ` — ambiguous: or gateway, POST /orders`; empty where it is clear.
+pub(crate) fn or_else(scenario: &ScenarioResult) -> String {
+    let next = scenario.blame.as_ref().filter(|blame| blame.ambiguous).and_then(|blame| blame.runner_up.as_ref());
+    next.map_or_else(String::new, |next| format!(" — ambiguous: or {}", name_of(&next.service, &next.operation)))
 }
 
 fn foot(result: &RunResult) -> Vec<String> {

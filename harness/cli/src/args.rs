@@ -1,5 +1,9 @@
 //! What is typed. Plain data; every flag has an environment variable.
 
+mod recorded;
+
+pub(crate) use recorded::{DiffOptions, ImportFormat, ImportOptions, MergeOptions, ReleaseOptions};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shakedown_model::{experiment::BaselineMode, units::Span, verdict::GateMode};
 use std::{path::PathBuf, time::Duration};
@@ -98,6 +102,14 @@ pub(crate) enum Command {
     Judge(JudgeOptions),
     /// Prints a recorded run again.
     Report(ReportOptions),
+    /// Release readiness, from the recorded runs of a range of commits.
+    Release(ReleaseOptions),
+    /// Puts two recorded runs side by side.
+    Diff(DiffOptions),
+    /// Joins the shards of one run: one verdict, one report.
+    Merge(MergeOptions),
+    /// Makes a run directory out of telemetry that others recorded, so that it can be judged.
+    Import(Box<ImportOptions>),
     /// Takes back whatever a dead run left behind.
     Recover(RecoverOptions),
     /// The store of baselines.

@@ -38,7 +38,8 @@ pub(crate) fn write_copies(files: &Files, result: &RunResult) -> Result<(), Fail
     Ok(())
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a file, and the folder for it.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         std::fs::create_dir_all(parent).map_err(io(parent))?;
     }

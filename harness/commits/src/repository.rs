@@ -189,4 +189,13 @@ impl Repository {
         }
         Ok(found)
     }
+
+    /// Commits that lead to `to` and not to `from`, newest first, at most `limit`; that `from` leads to `to` is not asked.
+    pub fn range(&self, from: &str, to: &str, limit: usize) -> Result<Vec<String>, CommitError> {
+        let mut walk = self.git.revwalk()?;
+        walk.set_sorting(git2::Sort::TOPOLOGICAL | git2::Sort::TIME)?;
+        walk.push(self.resolve(to)?)?;
+        walk.hide(self.resolve(from)?)?;
+        Ok(walk.filter_map(Result::ok).take(limit).map(|id| id.to_string()).collect())
+    }
 }

@@ -56,7 +56,8 @@ pub struct RecorderDriver {
     files: Files,
 }
 
-struct Files {
+/// The files of `evidence/`, open for writing.
+pub(crate) struct Files {
     traces: FrameFile,
     logs: FrameFile,
     metrics: FrameFile,
@@ -69,21 +70,7 @@ struct Files {
 
 impl RecorderDriver {
     pub(crate) fn open(directory: &Path, receiver: UnboundedReceiver<(Item, usize)>, shared: Arc<Shared>) -> io::Result<Self> {
-        let evidence = directory.join(EVIDENCE);
-        fs::create_dir_all(&evidence)?;
-        let file = |name| FrameFile::open(evidence.join(name));
-        let losses = evidence.join(LOSSES);
-        let earlier_losses = if losses.exists() { serde_json::from_slice(&fs::read(&losses)?)? } else { Losses::new() };
-        let files = Files {
-            traces: file(TRACES)?,
-            logs: file(LOGS)?,
-            metrics: file(METRICS)?,
-            requests: file(REQUESTS)?,
-            losses,
-            earlier_losses,
-            written_losses: Losses::new(),
-        };
-        Ok(Self { receiver, shared, files })
+        Ok(Self { receiver, shared, files: Files::open(directory)? })
     }
 
     /// Writes until `stop`, or until every handle is gone; then what is queued, and the losses. Not cancel-safe: dropping it loses the
@@ -149,16 +136,36 @@ impl RecorderDriver {
 }
 
 impl Files {
-    fn write(&mut self, item: Item) -> Result<(), RecordError> {
+    /// Makes them below `directory`, or goes on behind what is there.
+    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
+        let evidence = directory.join(EVIDENCE);
+        fs::create_dir_all(&evidence)?;
+        let file = |name| FrameFile::open(evidence.join(name));
+        let losses = evidence.join(LOSSES);
+        let earlier_losses = if losses.exists() { serde_json::from_slice(&fs::read(&losses)?)? } else { Losses::new() };
+        Ok(Files {
+            traces: file(TRACES)?,
+            logs: file(LOGS)?,
+            metrics: file(METRICS)?,
+            requests: file(REQUESTS)?,
+            losses,
+            earlier_losses,
+            written_losses: Losses::new(),
+        })
+    }
+
+    pub(crate) fn write(&mut self, item: Item) -> Result<(), RecordError> {
         match item {
             Item::Traces(request) => naming(&mut self.traces, |file| file.line(&request)),
+            Item::TracesLine(line) => naming(&mut self.traces, |file| file.raw_line(&line)),
             Item::Logs(request) => naming(&mut self.logs, |file| file.line(&request)),
             Item::Metrics(request) => naming(&mut self.metrics, |file| file.line(&request)),
             Item::Request(request) => naming(&mut self.requests, |file| file.line(&request)),
         }
     }
 
-    fn end_frame(&mut self, losses: Losses) -> Result<(), RecordError> {
+    /// Ends every frame, and writes the losses where there are new ones.
+    pub(crate) fn end_frame(&mut self, losses: Losses) -> Result<(), RecordError> {
         for file in [&mut self.traces, &mut self.logs, &mut self.metrics, &mut self.requests] {
             naming(file, FrameFile::finish_frame)?;
         }

@@ -33,16 +33,27 @@ impl FrameFile {
 
     /// Adds one line to the frame that is open, or begins one.
     pub(crate) fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
-        if self.open.is_none() {
+        let frame = self.frame()?;
+        serde_json::to_writer(&mut *frame, value)?;
+        frame.write_all(b"\n")
+    }
+
+    /// The same of a line that is written already, without its end.
+    pub(crate) fn raw_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let frame = self.frame()?;
+        frame.write_all(line)?;
+        frame.write_all(b"\n")
+    }
+
+    fn frame(&mut self) -> io::Result<&mut BufWriter<Encoder<'static, File>>> {
+        let frame = if let Some(frame) = self.open.take() {
+            frame
+        } else {
             let mut encoder = Encoder::new(self.file.try_clone()?, LEVEL)?;
             encoder.include_checksum(true)?;
-            self.open = Some(BufWriter::with_capacity(BUFFER, encoder));
-        }
-        if let Some(frame) = &mut self.open {
-            serde_json::to_writer(&mut *frame, value)?;
-            frame.write_all(b"\n")?;
-        }
-        Ok(())
+            BufWriter::with_capacity(BUFFER, encoder)
+        };
+        Ok(self.open.insert(frame))
     }
 
     /// Ends the frame that is open: from here on a reader finds its lines.

@@ -4,7 +4,7 @@
 //! generator always get in. Knows no file and no protocol.
 
 use crate::{
-    admit::Signal,
+    admit::{Admission, Line, Signal},
     driver::RecorderDriver,
     losses::{Ledger, Losses},
 };
@@ -62,6 +62,8 @@ pub struct Overloaded;
 #[derive(Debug)]
 pub(crate) enum Item {
     Traces(ExportTraceServiceRequest),
+    /// The same as JSON already.
+    TracesLine(Vec<u8>),
     Logs(ExportLogsServiceRequest),
     Metrics(ExportMetricsServiceRequest),
     Request(Request),
@@ -120,6 +122,12 @@ impl Recorder {
         self.telemetry(request, &self.inner.traces, Item::Traces)
     }
 
+    /// Spans, admitted and written already.
+    pub(crate) fn traces_line(&self, line: Line) -> Result<Accepted, Overloaded> {
+        let Line { json, admission } = line;
+        self.book::<ExportTraceServiceRequest>(admission, &self.inner.traces, || Item::TracesLine(json))
+    }
+
     /// Log records.
     pub fn logs(&self, request: ExportLogsServiceRequest) -> Result<Accepted, Overloaded> {
         self.telemetry(request, &self.inner.logs, Item::Logs)
@@ -148,8 +156,13 @@ impl Recorder {
     }
 
     fn telemetry<S: Signal>(&self, mut request: S, used: &Used, item: fn(S) -> Item) -> Result<Accepted, Overloaded> {
-        let shared = &self.inner.shared;
         let admission = request.admit(now());
+        self.book::<S>(admission, used, || item(request))
+    }
+
+    /// Takes what was admitted, where there is room.
+    fn book<S: Signal>(&self, admission: Admission, used: &Used, item: impl FnOnce() -> Item) -> Result<Accepted, Overloaded> {
+        let shared = &self.inner.shared;
         if let Some(why) = admission.why {
             self.lost(format!("{} refused: {why}", S::ITEMS), admission.refused);
         }
@@ -172,7 +185,7 @@ impl Recorder {
             self.lost(format!("{} turned away because the recorder was behind (their sender may have tried again)", S::ITEMS), kept);
             return Err(Overloaded);
         }
-        if self.inner.sender.send((item(request), admission.weight)).is_err() {
+        if self.inner.sender.send((item(), admission.weight)).is_err() {
             self.lost(format!("{} that came after the recording", S::ITEMS), kept);
             return Err(Overloaded);
         }

@@ -1,5 +1,5 @@
 //! OTLP over gRPC, with the clients that teams use, and with bytes that no client sends.
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
 
@@ -135,8 +135,12 @@ async fn a_sender_is_asked_to_come_back_when_the_recorder_is_behind() {
     let mut recording = Recording::with(&run, Variant::Candidate, Limits { queued: 0, ..Limits::default() });
     let (_, grpc) = recording.receiver().await;
     let status = TraceServiceClient::new(channel(grpc).await).export(traces("shop", vec![span(1)])).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-    recording.end().await;
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    // With a delay, or a client that keeps to the specification would not come back.
+    let details = String::from_utf8_lossy(status.details()).into_owned();
+    assert!(details.contains("google.rpc.RetryInfo") && status.details().ends_with(&[0x12, 0x04, 0x0a, 0x02, 0x08, 0x01]), "{details}");
+    let (losses, _) = recording.end().await;
+    assert_eq!(losses.values().sum::<u64>(), 1, "{losses:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! OTLP over HTTP, with a plain HTTP client: what is taken, what is refused and how that is said.
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! What was recorded is read back: whole, after a crash, after damage, and counted where it was lost.
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
 

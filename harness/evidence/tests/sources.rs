@@ -1,5 +1,5 @@
 //! The scrape and the log lines, end to end into the run directory.
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
 
@@ -58,10 +58,40 @@ async fn a_service_is_scraped_wherever_it_is_at_the_moment() {
 }
 
 #[tokio::test]
+async fn a_page_is_read_in_the_format_that_it_says_and_all_three_are_asked_for() {
+    const OPENMETRICS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n\r\n\
+# TYPE n counter\nn_total 3 # {trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 1\n# EOF\n";
+    // A family called `open` with one gauge of 1.
+    const PROTOBUF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+encoding=delimited\r\n\r\n\x13\x0a\x04open\x22\x0b\x12\x09\x09\x00\x00\x00\x00\x00\x00\xf0\x3f";
+    for (page, name, value) in [(OPENMETRICS, "n_total", 3.0_f64), (PROTOBUF, "open", 1.0), (PAGE, "pool_open", 3.0)] {
+        let run = Run::new();
+        let mut recording = Recording::of(&run);
+        let mut servers = JoinSet::new();
+        let (address, mut asked) = serve(page, &mut servers).await;
+        let (_moved, address) = watch::channel(address);
+        recording.source(Box::new(Scraper::new("orders", address, "/metrics")));
+        let request = asked.recv().await.unwrap();
+        for format in ["io.prometheus.client.MetricFamily", "application/openmetrics-text", "text/plain"] {
+            assert!(request.contains(format), "{request}");
+        }
+        // The second one is asked when the first was taken.
+        asked.recv().await.unwrap();
+        let (losses, _) = recording.end().await;
+        assert!(losses.is_empty(), "{losses:?}");
+        let points = run.read().candidate.metrics;
+        assert!(points.iter().any(|point| &*point.name == name && point.value.to_bits() == value.to_bits()), "{name}: {points:?}");
+        let file = std::fs::File::open(run.path().join("evidence/metrics.jsonl.zst")).unwrap();
+        let text = String::from_utf8(zstd::decode_all(file).unwrap()).unwrap();
+        assert_eq!(text.contains("0af7651916cd43dd8448eb211c80319c"), name == "n_total", "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_none_is_told_once_and_counted_and_stops_nothing() {
     let cases: [(&'static [u8], &str); 4] = [
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "404"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n<html></html>", "Prometheus text format"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n<html></html>", "a format of Prometheus"),
         (b"\x00\xff garbage", "http"),
         (b"", "http"),
     ];

@@ -4,9 +4,11 @@
 
 mod exercise;
 mod objects;
+mod readiness;
 mod store;
 mod trends;
 
 pub use exercise::{exercised_by_records, exercised_by_runs};
+pub use readiness::{Range, readiness};
 pub use store::{History, HistoryError, Kept};
 pub use trends::{Change, Flaky, Point, Series, Shift, Trends, trends};

@@ -4,7 +4,7 @@ use crate::text;
 use shakedown_model::{
     evidence::Evidence,
     experiment::BaselineMode,
-    result::{Culprit, Finding, ScenarioResult},
+    result::{Blame, Culprit, Finding, ScenarioResult},
     run::AbortKind,
     verdict::Verdict,
 };
@@ -13,8 +13,8 @@ use shakedown_model::{
 const REASON: usize = 300;
 
 /// One scenario's.
-pub(crate) fn of_scenario(verdict: Verdict, findings: &[Finding], culprits: &[Culprit]) -> String {
-    format!("{} — {}", word(verdict), scenario_body(verdict, findings, culprits))
+pub(crate) fn of_scenario(verdict: Verdict, findings: &[Finding], culprits: &[Culprit], blame: Option<&Blame>) -> String {
+    format!("{} — {}", word(verdict), scenario_body(verdict, findings, culprits, blame))
 }
 
 /// The run's.
@@ -40,7 +40,7 @@ pub(crate) fn of_run(verdict: Verdict, scenarios: &[ScenarioResult], evidence: &
         0 => String::new(),
         more => format!(" (and {})", text::count(more as u64, "more scenario")),
     };
-    format!("{word} — {}: {}{more}", first.name, scenario_body(verdict, &first.findings, &first.culprits))
+    format!("{word} — {}: {}{more}", first.name, scenario_body(verdict, &first.findings, &first.culprits, first.blame.as_ref()))
 }
 
 fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
@@ -52,7 +52,7 @@ fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
     format!("{counted}; nothing got worse by {} or more", text::change(evidence.experiment.gate.harmful.0))
 }
 
-fn scenario_body(verdict: Verdict, findings: &[Finding], culprits: &[Culprit]) -> String {
+fn scenario_body(verdict: Verdict, findings: &[Finding], culprits: &[Culprit], blame: Option<&Blame>) -> String {
     let decisive: Vec<&Finding> = findings.iter().filter(|finding| finding.verdict == verdict && !finding.advisory).collect();
     let Some(first) = decisive.iter().min_by_key(|finding| weight(finding)) else {
         return "nothing was judged".to_owned();
@@ -60,12 +60,22 @@ fn scenario_body(verdict: Verdict, findings: &[Finding], culprits: &[Culprit]) -
     if verdict == Verdict::Pass {
         return format!("{} held", text::count(decisive.len() as u64, "finding"));
     }
-    let blame = culprits.first().map_or_else(String::new, |culprit| format!("; culprit {} / {}", culprit.service, culprit.operation));
+    let blame = culprits.first().map_or_else(String::new, |culprit| blamed(culprit, blame));
     let more = match decisive.len() - 1 {
         0 => String::new(),
         more => format!(" (+{more} more)"),
     };
     format!("{}{more}{blame}", sentence(first))
+}
+
+/// The culprit, and who it may be as well.
+fn blamed(culprit: &Culprit, blame: Option<&Blame>) -> String {
+    let name = |service: &str, operation: &str| if operation.is_empty() { service.to_owned() } else { format!("{service} / {operation}") };
+    let first = name(&culprit.service, &culprit.operation);
+    match blame.filter(|blame| blame.ambiguous).and_then(|blame| blame.runner_up.as_ref()) {
+        Some(next) => format!("; ambiguous culprit: {first} or {}", name(&next.service, &next.operation)),
+        None => format!("; culprit {first}"),
+    }
 }
 
 /// Which finding speaks for its scenario: the comparison under the fault first, as it holds the change responsible.
@@ -101,7 +111,7 @@ fn sentence(finding: &Finding) -> String {
     }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+pub(crate) fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "PASS",
         Verdict::Inconclusive => "INCONCLUSIVE",

@@ -69,7 +69,9 @@ fn baseline(evidence: &Evidence, say: &mut impl FnMut(&str, String, bool)) {
         _ if mode == BaselineMode::None => {}
         None => say("baseline-missing", "there is no baseline to compare with, so only expectations were judged".to_owned(), true),
         Some(baseline) => {
-            if !baseline.paired {
+            if evidence.run.imported.is_some() {
+                say("recorded-baseline", "both were recorded by others: differences of load and machine are not removed".to_owned(), false);
+            } else if !baseline.paired {
                 say(
                     "recorded-baseline",
                     "recorded baseline: run-to-run effects are not removed; --baseline-mode paired removes them".to_owned(),

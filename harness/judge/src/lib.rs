@@ -15,11 +15,16 @@ mod finding;
 mod headline;
 mod health;
 mod index;
+mod peer;
 mod plays;
+pub mod shards;
+mod slices;
 pub mod stats;
 mod summary;
+pub mod templates;
 mod text;
 mod trace;
+mod unasked;
 mod view;
 
 #[cfg(test)]
@@ -27,13 +32,14 @@ mod view;
 mod common;
 
 use comparison::Comparison;
+use culprit::Answer;
 use finding::Place;
 use index::Index;
 use plays::Plays;
 use shakedown_model::{
-    evidence::Evidence,
+    evidence::{Evidence, SpanRecord},
     experiment::Gate,
-    result::{Exhibits, FaultResult, Finding, PhaseWindow, RESULT_SCHEMA, RunResult, ScenarioResult},
+    result::{Culprit, Exhibits, FaultResult, Finding, PhaseWindow, RESULT_SCHEMA, RunResult, ScenarioResult},
     stack::Variant,
     units::Percent,
     verdict::Verdict,
@@ -74,6 +80,20 @@ pub fn answer(evidence: &Evidence) -> (Option<bool>, String) {
         .unwrap_or_else(|crash| (None, format!("the judge crashed ({crash}), which is a bug in shakedown: please report it")))
 }
 
+/// Who would be blamed in each scenario whether or not something failed, most likely first; empty where nothing differs. It is what culprits of runs
+/// that others recorded are found by, and what a bench asks.
+pub fn accused(evidence: &Evidence) -> Vec<Vec<Culprit>> {
+    let ours = Index::of(&evidence.candidate);
+    let theirs = evidence.baseline.as_ref().map(|baseline| Index::of(&baseline.evidence)).unwrap_or_default();
+    let scenarios = evidence.experiment.scenarios.iter();
+    scenarios.map(|scenario| culprit::unasked(&Plays::of(evidence, scenario, &ours, &theirs)).culprits).collect()
+}
+
+/// Exclusive seconds on the critical paths of all traces, by service and operation, and how many traces there are.
+pub fn time_spent(spans: &[SpanRecord]) -> (usize, Vec<(String, String, f64)>) {
+    culprit::time_spent(&trace::index(spans))
+}
+
 /// The gate of one of so many shards: together they err as often as one gate (Bonferroni).
 fn of_shard(gate: &Gate, shards: u32) -> Gate {
     Gate { confidence: Percent(1.0 - (1.0 - gate.confidence.0) / f64::from(shards.max(1))), ..gate.clone() }
@@ -97,6 +117,8 @@ fn compare(evidence: &Evidence, scenarios: &[Plays<'_>]) -> Vec<Vec<Finding>> {
         findings.extend(comparison::missing_baseline(plays));
         for finding in &mut findings {
             checks::distrust_load(finding, plays);
+            // Two recordings differ by whatever their makers did differently: that is worth knowing, and proves nothing of a change.
+            finding.advisory |= evidence.run.imported.is_some();
         }
         by_scenario.push(findings);
     }
@@ -115,20 +137,24 @@ fn judge_scenario(plays: &Plays<'_>, compared: Vec<Finding>) -> ScenarioResult {
     findings.extend(compared);
     findings.extend(checks::run_all(&after, plays));
     findings.extend(nothing_judged(plays, &findings));
-    finding::number_duplicates(&mut findings);
     let verdict = Verdict::merge(findings.iter().filter(|finding| !finding.advisory).map(|finding| finding.verdict));
     // A picture that cannot be drawn takes no verdict away.
-    let culprits = checks::guarded(|| culprit::culprits(plays, &findings)).unwrap_or_default();
+    let Answer { culprits, blame } = checks::guarded(|| culprit::of_scenario(plays, &findings)).unwrap_or_default();
+    if !is_searched {
+        findings.extend(unasked::after_a_fault(plays));
+    }
+    finding::number_duplicates(&mut findings);
     let exhibits = checks::guarded(|| exhibits::exhibits(plays, &findings)).unwrap_or_else(|_| Exhibits::default());
     ScenarioResult {
         name: plays.scenario.name.clone(),
         why: plays.scenario.why.clone(),
         verdict,
-        headline: headline::of_scenario(verdict, &findings, &culprits),
+        headline: headline::of_scenario(verdict, &findings, &culprits, blame.as_ref()),
         phases: phases(plays),
         faults: faults(plays),
         findings,
         culprits,
+        blame,
         exhibits,
         source: plays.scenario.source.clone(),
     }
@@ -141,7 +167,11 @@ fn nothing_judged(plays: &Plays<'_>, findings: &[Finding]) -> Option<Finding> {
     let judged = findings.iter().any(|finding| !finding.advisory && !means.contains(&finding.check.as_str()));
     (!said && !judged).then(|| {
         let place = Place::new(plays.scenario, None, "scenario", "environment");
-        place.inconclusive("nothing was judged: no expectation could be looked at and nothing was compared with a baseline")
+        place.inconclusive(if plays.evidence.run.imported.is_some() {
+            "others recorded this: whether load, machine and fault were alike is not known, so that what differs is told and nothing passes or fails"
+        } else {
+            "nothing was judged: no expectation could be looked at and nothing was compared with a baseline"
+        })
     })
 }
 

@@ -71,6 +71,11 @@ fn baseline_mode(evidence: &Evidence) -> &'static str {
 
 /// The command that runs the same again.
 fn rerun(evidence: &Evidence) -> String {
+    if let Some(imported) = &evidence.run.imported {
+        let sources = imported.sources.iter().take(5).map(|source| shell_word(source));
+        let words = ["shakedown".to_owned(), "import".to_owned(), shell_word(&imported.format)].into_iter().chain(sources);
+        return if imported.format.is_empty() { "shakedown judge DIR".to_owned() } else { words.collect::<Vec<String>>().join(" ") };
+    }
     let mut words = vec!["shakedown".to_owned(), "run".to_owned()];
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), shell_word(value)]);
     let config = evidence.experiment.config.to_string_lossy();

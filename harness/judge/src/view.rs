@@ -50,7 +50,7 @@ pub(crate) struct Played<'a> {
 
 impl<'a> Arm<'a> {
     pub(crate) fn new(evidence: &'a VariantEvidence, index: &'a Index<'a>, scenario: &'a Scenario, played: Played<'a>) -> Arm<'a> {
-        let requests = own(index.requests(&scenario.name, played.extent), played.run);
+        let requests = index.requests(&scenario.name, played.extent);
         let play = played.run.map_or_else(Play::default, |run| run.play);
         let meant = |fault: &&FaultRecord| fault.scenario == scenario.name && (played.alone || fault.play == play);
         let phases = played.run.map_or_else(Vec::new, |run| {
@@ -180,12 +180,4 @@ pub(crate) fn target_id(target: &Target) -> String {
         Target::Service(service) => service.clone(),
         Target::Edge(edge) => edge_id(edge),
     }
-}
-
-/// Without those that belong to the next play: its load begins a moment before its first phase is noted.
-fn own<'r, 'a>(requests: &'r [&'a Request], run: Option<&ScenarioRun>) -> &'r [&'a Request] {
-    let Some((first, last)) = run.and_then(|run| run.phases.first().zip(run.phases.last())) else { return requests };
-    let of_next = |request: &&&Request| request.phase == first.name && request.due >= last.end;
-    let foreign = requests.iter().rev().take_while(of_next).count();
-    &requests[..requests.len() - foreign]
 }

@@ -200,10 +200,31 @@ fn before_the_planned_rounds_a_finding_says_that_it_cannot_fail_yet() {
     let slow = || Behaviour { fault: 0.7, ..Behaviour::default() };
     let finding = tail(Rounds { planned: 4, most: 4, done: 1 }, slow());
     assert_eq!(finding.verdict, Verdict::Inconclusive);
-    assert!(finding.reason.contains("cannot fail before round 4, and 1 round is over"), "{}", finding.reason);
+    let undecided = "not decided: 1 of 4 rounds is over, a comparison takes 2 to pass and 4 to fail (";
+    assert!(finding.reason.contains(undecided) && !finding.reason.contains("proven"), "{}", finding.reason);
     assert_eq!(finding.smallest_detectable, None);
+    let finding = tail(Rounds { planned: 4, most: 4, done: 3 }, slow());
+    let patient = "not proven below +30 %; a fail waits for round 4, and 3 are over (";
+    assert!(finding.verdict == Verdict::Inconclusive && finding.reason.contains(patient), "{}", finding.reason);
     let finding = tail(Rounds { planned: 4, most: 4, done: 4 }, slow());
     assert_eq!(finding.verdict, Verdict::Fail, "{}", finding.reason);
+}
+
+#[test]
+fn where_no_request_failed_a_finding_says_that_and_shows_no_interval_of_zeros() {
+    let result = judge(&after(Rounds::default(), Behaviour::default()));
+    let reason = |check| only(&result, check).reason.clone();
+    assert!(
+        reason("success-vs-baseline").contains("no request of checkout failed on either side; that is proven below"),
+        "{}",
+        reason("success-vs-baseline")
+    );
+    let throughput = reason("throughput-vs-baseline");
+    assert!(
+        throughput.contains("as many requests of checkout succeeded a second on both sides, 100/s; that")
+            && !throughput.contains("at least"),
+        "{throughput}"
+    );
 }
 
 #[test]

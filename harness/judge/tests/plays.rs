@@ -53,18 +53,6 @@ fn a_change_too_small_for_one_round_is_found_in_four() {
 }
 
 #[test]
-fn a_load_that_begins_a_moment_before_its_first_phase_is_no_clock_that_was_set() {
-    let mut evidence = unchanged();
-    let second = evidence.run.scenarios[1].phases[0];
-    let early = evidence.candidate.requests.iter_mut().find(|request| request.due >= second.start).unwrap();
-    early.phase = second.name;
-    early.due = shakedown_model::time::UnixNanos(second.start.0 - 20_000_000);
-    let result = judge(&evidence);
-    assert!(result.health.iter().all(|note| note.name != "clock"), "{:?}", result.health);
-    assert_eq!(result.verdict, Verdict::Pass);
-}
-
-#[test]
 fn what_every_round_shows_is_said_once_and_what_one_shows_names_it() {
     let mut evidence = unchanged();
     check(&evidence, "dose", Verdict::Pass, "in all 4 rounds: latency on orders -> payment took hold");

@@ -1,6 +1,7 @@
 //! The experiment as it is meant: every default filled in, every name checked. `config` makes it from YAML.
 
 use crate::{
+    event::Phase,
     fault::{Edge, Fault, Search, Target},
     history::HistorySpec,
     units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
@@ -343,6 +344,16 @@ impl Scenario {
     /// From the start of the fault phase to the end of the last fault.
     pub fn fault_length(&self) -> std::time::Duration {
         self.faults.iter().map(|fault| fault.at.0 + fault.lasts.0).max().unwrap_or_default()
+    }
+
+    /// Length of a phase.
+    pub fn phase_length(&self, phase: Phase) -> std::time::Duration {
+        match phase {
+            Phase::Warmup => self.phases.warmup.0,
+            Phase::Steady => self.phases.steady.0,
+            Phase::Fault => self.fault_length(),
+            Phase::Recovery => self.phases.recovery.0,
+        }
     }
 
     /// Length of all phases together: of one play.

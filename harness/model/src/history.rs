@@ -122,7 +122,7 @@ fn scenario(scenario: &ScenarioResult) -> ScenarioHistory {
         name: scenario.name.clone(),
         verdict: scenario.verdict,
         seconds: end.zip(start).map_or(0.0, |(end, start)| end.since(start).as_secs_f64()),
-        figures: loads(scenario).chain(recoveries(scenario)).filter(|figure| figure.value.is_finite()).collect(),
+        figures: loads(scenario).chain(recoveries(scenario)).chain(margins(scenario)).filter(|figure| figure.value.is_finite()).collect(),
         doses: faults
             .map(|fault| HistoryDose {
                 kind: fault.kind.clone(),
@@ -154,6 +154,19 @@ fn recoveries(scenario: &ScenarioResult) -> impl Iterator<Item = HistoryFigure> 
     scenario.findings.iter().filter(|finding| finding.check == "recovery" && finding.unit == "s").filter_map(|finding| {
         let value = finding.observed?;
         Some(HistoryFigure { load: finding.subject.clone(), phase: Phase::Recovery, measure: "recovery".to_owned(), value })
+    })
+}
+
+/// What was borne at the most, of doses that were searched.
+fn margins(scenario: &ScenarioResult) -> impl Iterator<Item = HistoryFigure> {
+    let margins = scenario.findings.iter().filter(|finding| matches!(finding.check.as_str(), "margin" | "margin-vs-baseline"));
+    margins.filter_map(|finding| {
+        let measure = match finding.unit.as_str() {
+            "s" => "margin",
+            "fraction" => "margin_share",
+            _ => "margin_value",
+        };
+        Some(HistoryFigure { load: finding.subject.clone(), phase: Phase::Fault, measure: measure.to_owned(), value: finding.observed? })
     })
 }
 

@@ -1,7 +1,7 @@
 //! Ids of traces and spans: bytes in memory, lower-case hex in files and on pages (W3C Trace Context).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// An id of `N` bytes; all zeros is none.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,14 +64,20 @@ impl<'de, const N: usize> Deserialize<'de> for Id<N> {
     }
 }
 
+/// Each byte in lower-case hex.
+pub static HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let (mut table, mut byte) = ([[0; 2]; 256], 0);
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    table
+};
+
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _written = write!(text, "{byte:02x}");
-    }
-    text
+    bytes.iter().flat_map(|byte| HEX[usize::from(*byte)]).map(char::from).collect()
 }
 
 #[cfg(test)]

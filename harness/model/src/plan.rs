@@ -20,6 +20,8 @@ pub struct Plan {
     pub baseline_mode: BaselineMode,
     /// Of everything random.
     pub seed: u64,
+    /// Which shard this is, from 1.
+    pub shard: u32,
     /// Of how many shards this is one.
     pub shards: u32,
     /// Chosen, in order.

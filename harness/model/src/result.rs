@@ -1,5 +1,9 @@
 //! `result.json`: what was judged, and what a report shows of it. Schema `shakedown.result/1`.
 
+mod culprit;
+
+pub use culprit::{AttributeDifference, Blame, Culprit, EvidenceNote, Hop, Suspect, TracePair};
+
 use crate::{
     event::{GeneratorReport, Phase},
     evidence::SpanKind,
@@ -106,8 +110,11 @@ pub struct ScenarioResult {
     pub faults: Vec<FaultResult>,
     /// In order: environment, dose, expectations, baseline comparisons, recovery, logs.
     pub findings: Vec<Finding>,
-    /// Most likely first; empty: nobody is blamed.
+    /// Most likely first, one for each service; empty: nobody is blamed.
     pub culprits: Vec<Culprit>,
+    /// How sure that is, and how the trouble got from where it began to where it was noticed; `None`: nobody is blamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<Blame>,
     /// What a report draws.
     pub exhibits: Exhibits,
     /// Where it stands in the config.
@@ -230,33 +237,6 @@ pub struct Penalty {
     pub change: f64,
     /// Its interval at 95 %; `None`: too few blocks for one.
     pub ci: Option<[f64; 2]>,
-}
-
-/// Who is blamed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Culprit {
-    /// Service.
-    pub service: String,
-    /// Operation (span name).
-    pub operation: String,
-    /// In [0, 1].
-    pub score: f64,
-    /// Share of the regression that it explains, where that is arithmetic.
-    pub share: Option<f64>,
-    /// Why.
-    pub evidence: Vec<EvidenceNote>,
-}
-
-/// One piece of evidence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct EvidenceNote {
-    /// `trace`, `log`, `metric`, `count`, …
-    pub kind: String,
-    /// In one sentence.
-    pub text: String,
-    /// A trace id, a file and line, …
-    #[serde(rename = "ref")]
-    pub reference: Option<String>,
 }
 
 /// What a report draws. Bounded: a few hundred points, a handful of traces, some log lines.

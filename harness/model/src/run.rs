@@ -12,18 +12,27 @@ pub struct RunMeta {
     /// [`RUN_SCHEMA`].
     pub schema: String,
     /// Version of shakedown.
+    #[serde(default)]
     pub tool_version: String,
     /// Id of the run.
     pub run: String,
+    /// Others recorded the telemetry; `None`: shakedown ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// The commits.
+    #[serde(default)]
     pub commit: CommitInfo,
     /// What it ran on.
+    #[serde(default)]
     pub machine: Machine,
     /// Where the services ran.
+    #[serde(default = "process")]
     pub runtime: RuntimeKind,
     /// Of everything random.
+    #[serde(default)]
     pub seed: u64,
     /// When it began.
+    #[serde(default)]
     pub started: UnixNanos,
     /// When it ended; `None`: it did not get there.
     pub ended: Option<UnixNanos>,
@@ -32,6 +41,9 @@ pub struct RunMeta {
     /// Rounds with fresh instances of every service.
     #[serde(default)]
     pub rounds: Rounds,
+    /// Which shard of the gate this run is, from 1.
+    #[serde(default = "one")]
+    pub shard: u32,
     /// Of how many shards this run is one: they share the error of the gate.
     #[serde(default = "one")]
     pub shards: u32,
@@ -47,6 +59,20 @@ pub struct RunMeta {
     pub left: Vec<String>,
     /// Why it ended early, if it did.
     pub aborted: Option<Abort>,
+}
+
+/// What is known of a run whose telemetry others recorded: no fault of ours was seen to take hold, and no generator of ours kept its schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Imported {
+    /// `otlp`, `jaeger`, `zipkin`; empty: the directory was made by hand.
+    pub format: String,
+    /// Files and addresses that the telemetry came from.
+    pub sources: Vec<String>,
+    /// What was disturbed in the fault phase, where that is known: `orders`, `orders -> payment`.
+    pub fault_on: Option<String>,
+    /// How, in a word, where that is known.
+    pub fault_kind: Option<String>,
 }
 
 /// Why a run ended before its plan did.
@@ -72,6 +98,11 @@ pub enum AbortKind {
 
 fn one() -> u32 {
     1
+}
+
+/// Of an imported run nobody says where its services ran; they were not ours to put into containers.
+fn process() -> RuntimeKind {
+    RuntimeKind::Process
 }
 
 /// Rounds of a run: in each, every instance is started afresh, since an instance carries its own luck that no interleaving removes.

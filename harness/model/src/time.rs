@@ -19,6 +19,13 @@ impl UnixNanos {
         (self.0 as f64 - origin.0 as f64) / 1e9
     }
 
+    /// Out of seconds, as Prometheus writes times; what is negative or no number is 0. The fraction by itself, as 64 bits hold no nanoseconds of
+    /// this century otherwise.
+    pub fn from_seconds(seconds: f64) -> UnixNanos {
+        let seconds = seconds.max(0.0);
+        UnixNanos((seconds.trunc() as u64).saturating_mul(1_000_000_000).saturating_add((seconds.fract() * 1e9).round() as u64))
+    }
+
     /// RFC 3339 with milliseconds, in UTC.
     pub fn rfc3339(self) -> String {
         let nanos = i128::from(self.0);
@@ -86,6 +93,15 @@ mod tests {
     fn a_window_holds_its_start_and_not_its_end() {
         let window = Window { start: UnixNanos(10), end: UnixNanos(20) };
         assert!(window.contains(UnixNanos(10)) && !window.contains(UnixNanos(20)));
+    }
+
+    #[test]
+    fn seconds_with_a_fraction_become_nanoseconds() {
+        assert_eq!(UnixNanos::from_seconds(1_700_000_000.25), UnixNanos(1_700_000_000_250_000_000));
+        for nothing in [-1.0, f64::NAN, 0.0] {
+            assert_eq!(UnixNanos::from_seconds(nothing), UnixNanos(0));
+        }
+        assert_eq!(UnixNanos::from_seconds(f64::INFINITY), UnixNanos(u64::MAX));
     }
 
     #[test]

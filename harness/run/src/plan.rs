@@ -81,6 +81,7 @@ pub fn plan(
         commit,
         baseline_mode: mode,
         seed,
+        shard: choice.shard.map_or(1, |(index, _)| index),
         shards: choice.shard.map_or(1, |(_, count)| count),
         rounds: extent.rounds,
         most_rounds: if paired { extent.most(phases, choice.budget) } else { 1 },

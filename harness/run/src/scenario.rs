@@ -20,6 +20,7 @@ use shakedown_model::{
     plan::Slots,
     run::{PhaseRun, Play, ScenarioRun},
     stack::Variant,
+    time::UnixNanos,
 };
 use std::{
     collections::HashMap,
@@ -66,11 +67,13 @@ impl Stage<'_> {
         let seconds = scenario.length().as_secs_f64();
         self.say(Event::ScenarioStarted { scenario: scenario.name.clone(), play: self.play, seconds });
         let (phase, phases) = watch::channel(Phase::Warmup);
+        // Before the load: what is due before the first phase would belong to no play, or to the one before.
+        let began = now();
         let mut load = match self.start_load(scenario, phases) {
             Ok(load) => load,
             Err(stop) => return (record, Err(stop)),
         };
-        let played = self.phases(scenario, &phase, &mut record).await;
+        let played = self.phases(scenario, began, &phase, &mut record).await;
         let reported = load.finish(self).await;
         if let Some(report) = reported {
             self.say(Event::Generator { scenario: scenario.name.clone(), play: self.play, report });
@@ -79,22 +82,27 @@ impl Stage<'_> {
         (record, played)
     }
 
-    async fn phases(&self, scenario: &Scenario, phase: &watch::Sender<Phase>, record: &mut ScenarioRun) -> Result<(), Stop> {
-        let lengths = scenario.phases;
-        if self.phase(Phase::Warmup, lengths.warmup.0, scenario, phase, record).await? {
+    async fn phases(
+        &self,
+        scenario: &Scenario,
+        began: UnixNanos,
+        phase: &watch::Sender<Phase>,
+        record: &mut ScenarioRun,
+    ) -> Result<(), Stop> {
+        if self.phase(Phase::Warmup, began, scenario, phase, record).await? {
             return Ok(());
         }
-        if self.phase(Phase::Steady, lengths.steady.0, scenario, phase, record).await? {
+        if self.phase(Phase::Steady, now(), scenario, phase, record).await? {
             return Ok(());
         }
         if let Err(detail) = self.steady_state(scenario, record).await? {
             record.steady_broken = Some(detail.clone());
             return Err(Stop::Environment(format!("{}: steady state is broken before any fault: {detail}", scenario.name)));
         }
-        if self.phase(Phase::Fault, scenario.fault_length(), scenario, phase, record).await? {
+        if self.phase(Phase::Fault, now(), scenario, phase, record).await? {
             return Ok(());
         }
-        self.phase(Phase::Recovery, lengths.recovery.0, scenario, phase, record).await?;
+        self.phase(Phase::Recovery, now(), scenario, phase, record).await?;
         Ok(())
     }
 
@@ -102,13 +110,13 @@ impl Stage<'_> {
     async fn phase(
         &self,
         name: Phase,
-        length: Duration,
+        start: UnixNanos,
         scenario: &Scenario,
         phase: &watch::Sender<Phase>,
         record: &mut ScenarioRun,
     ) -> Result<bool, Stop> {
+        let length = scenario.phase_length(name);
         phase.send_replace(name);
-        let start = now();
         self.say(Event::PhaseStarted { scenario: scenario.name.clone(), phase: name, seconds: length.as_secs_f64() });
         let held = match name {
             Phase::Fault => self.fault_phase(scenario).await,

@@ -37,7 +37,7 @@ pub(crate) async fn run(global: &Global, action: &HistoryAction, terminal: &Term
         HistoryAction::Trends { json } => {
             let records = read(&history, terminal).await?;
             let mut found = trends(&records);
-            found.find_changes(&records, |series| change_points(series, Sensitivity::default()).into_iter().map(shift).collect());
+            found.find_changes(&records, shifts);
             if *json || terminal.format == Format::Json {
                 terminal.json(&found);
             } else {
@@ -99,6 +99,11 @@ fn list(records: &[HistoryRecord], terminal: &Terminal) {
         let subject = plain(record.subject.as_deref().unwrap_or_default());
         terminal.out(&format!("{}  {}  {:12}  {subject}\n", short(&record.commit), record.time.rfc3339(), record.verdict.word()));
     }
+}
+
+/// Lasting changes of a series.
+pub(crate) fn shifts(series: &[f64]) -> Vec<Shift> {
+    change_points(series, Sensitivity::default()).into_iter().map(shift).collect()
 }
 
 fn shift(point: ChangePoint) -> Shift {

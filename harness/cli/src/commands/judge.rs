@@ -1,5 +1,6 @@
 //! `shakedown judge DIR`: a pure function of the run directory, the same to the byte each time.
 
+use super::merge;
 use crate::{
     args::{Format, JudgeOptions},
     failure::Failure,
@@ -19,8 +20,11 @@ pub(crate) fn run(options: &JudgeOptions, terminal: &Terminal) -> Result<u8, Fai
     Ok(result.exit_code)
 }
 
-/// Reads a run directory and judges it.
+/// Reads a run directory and judges it; one of joined shards by judging each.
 pub(crate) fn judge(directory: &Path, recorded: Option<&Path>) -> Result<RunResult, Failure> {
+    if merge::is_joined(directory) {
+        return merge::judge(directory, recorded);
+    }
     judged(shakedown_evidence::read(directory, recorded))
 }
 

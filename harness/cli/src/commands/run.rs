@@ -82,7 +82,7 @@ pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against
     prepare_directory(&directory, &loaded, &plan)?;
     let orders = orders(loaded, plan, trees, directory, run, runtime, machine)?;
     let path = orders.0.directory.path().to_owned();
-    let (outcome, variants) = conducted(orders, recorded, terminal).await?;
+    let (outcome, variants) = Box::pin(conducted(orders, recorded, terminal)).await?;
     let result = judge::judged(variants.and_then(|variants| variants.into_evidence(&path)))?;
     outputs::write_all(&path, &result)?;
     if against == Against::Baseline {
@@ -108,7 +108,7 @@ fn recover_line(global: &Global) -> String {
 }
 
 /// `20261121-105327-4f2a`: sorts by time; the tail keeps two runs of one second apart.
-fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     format!("{now}-{:04x}", rand::random::<u16>())
 }
@@ -177,29 +177,28 @@ fn recorded(plan: &Plan, commits: &Commits, home: &Path, class: &str) -> Result<
 }
 
 fn create(options: &RunOptions, home: &Path, run: &str) -> Result<RunDirectory, Failure> {
-    let (parent, name) = match &options.out {
-        None => (home.join("runs"), run.to_owned()),
-        Some(out) => {
-            let out = context::absolute(out)?;
-            let filled = std::fs::read_dir(&out).is_ok_and(|mut entries| entries.next().is_some());
-            if filled || out.is_file() {
-                return Err(Failure::usage(format!("--out {}: it is there already", out.display()), "name a new directory"));
-            }
-            let name = out.file_name().map(|name| name.to_string_lossy().into_owned());
-            let parent = out.parent().map(Path::to_owned);
-            match (parent, name) {
-                (Some(parent), Some(name)) => (parent, name),
-                _ => return Err(Failure::usage(format!("--out {}: not a directory's name", out.display()), "name a new directory")),
-            }
-        }
-    };
+    let (parent, name) = place(options.out.as_deref(), home, run)?;
     let directory = RunDirectory::create(&parent, &name).map_err(io(&parent.join(&name)))?;
     keep_out_of_git(home);
     Ok(directory)
 }
 
+/// Parent and name of a new run directory.
+pub(crate) fn place(out: Option<&Path>, home: &Path, run: &str) -> Result<(PathBuf, String), Failure> {
+    let Some(out) = out else { return Ok((home.join("runs"), run.to_owned())) };
+    let out = context::absolute(out)?;
+    let filled = std::fs::read_dir(&out).is_ok_and(|mut entries| entries.next().is_some());
+    if filled || out.is_file() {
+        return Err(Failure::usage(format!("--out {}: it is there already", out.display()), "name a new directory"));
+    }
+    match (out.parent(), out.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent.to_owned(), name.to_string_lossy().into_owned())),
+        _ => Err(Failure::usage(format!("--out {}: not a directory's name", out.display()), "name a new directory")),
+    }
+}
+
 /// `.shakedown` is nobody's source: it ignores itself, so that runs do not make the tree dirty.
-fn keep_out_of_git(home: &Path) {
+pub(crate) fn keep_out_of_git(home: &Path) {
     let ignore = home.join(".gitignore");
     if home.is_dir() && !ignore.exists() {
         // Where it cannot be written, git shows the runs; nothing else depends on it.

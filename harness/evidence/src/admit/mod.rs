@@ -2,18 +2,26 @@
 //!
 //! Whatever passes can be written as OTLP JSON and read back. Pure: the time is handed in. Knows no socket and no file.
 
+mod json;
+mod line;
 mod logs;
 mod measure;
 mod metrics;
+#[cfg(test)]
+mod same;
 mod traces;
+mod wire;
 
+pub(crate) use json::traces as line_of_json;
+pub(crate) use line::Line;
 use measure::Measure;
 pub(crate) use measure::{ATTRIBUTES, BODY, TEXT, bound, cut};
 use serde::{Serialize, de::DeserializeOwned};
 use shakedown_model::time::UnixNanos;
+pub(crate) use wire::traces as line_of_protobuf;
 
 /// What was let in of one request.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Admission {
     /// Items that stay.
     pub(crate) kept: u64,

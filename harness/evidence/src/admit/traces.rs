@@ -29,20 +29,10 @@ impl Signal for ExportTraceServiceRequest {
 }
 
 fn admit(span: &mut Span, measure: &mut Measure) -> Result<(), &'static str> {
-    if !is_id(&span.trace_id, 16) {
-        return Err("a span needs a trace id of 16 bytes that are not all zero");
-    }
-    if !is_id(&span.span_id, 8) {
-        return Err("a span needs a span id of 8 bytes that are not all zero");
-    }
-    // Some clients write "no parent" as zeros.
-    if span.parent_span_id.iter().all(|byte| *byte == 0) {
+    let times = [span.start_time_unix_nano, span.end_time_unix_nano];
+    is_span([&span.trace_id, &span.span_id, &span.parent_span_id], times)?;
+    if is_none(&span.parent_span_id) {
         span.parent_span_id.clear();
-    } else if span.parent_span_id.len() != 8 {
-        return Err("the parent id of a span has 8 bytes");
-    }
-    if span.start_time_unix_nano == 0 || span.end_time_unix_nano == 0 {
-        return Err("a span needs a start and an end time");
     }
     measure.weight += size_of::<Span>();
     measure.text(&mut span.name, TEXT);
@@ -51,6 +41,34 @@ fn admit(span: &mut Span, measure: &mut Measure) -> Result<(), &'static str> {
     if let Some(status) = &mut span.status {
         measure.text(&mut status.message, TEXT);
     }
+    lists(span, measure);
+    Ok(())
+}
+
+/// Whether what says these ids (trace, span, parent) and these times is a span.
+pub(super) fn is_span(ids: [&[u8]; 3], times: [u64; 2]) -> Result<(), &'static str> {
+    if !is_id(ids[0], 16) {
+        return Err("a span needs a trace id of 16 bytes that are not all zero");
+    }
+    if !is_id(ids[1], 8) {
+        return Err("a span needs a span id of 8 bytes that are not all zero");
+    }
+    if !is_none(ids[2]) && ids[2].len() != 8 {
+        return Err("the parent id of a span has 8 bytes");
+    }
+    if times.contains(&0) {
+        return Err("a span needs a start and an end time");
+    }
+    Ok(())
+}
+
+/// Some clients write "no parent" as zeros.
+pub(super) fn is_none(parent: &[u8]) -> bool {
+    parent.iter().all(|byte| *byte == 0)
+}
+
+/// Bounds events and links.
+pub(super) fn lists(span: &mut Span, measure: &mut Measure) {
     let over = measure.list(&mut span.events);
     span.dropped_events_count = span.dropped_events_count.saturating_add(over);
     for event in &mut span.events {
@@ -65,7 +83,6 @@ fn admit(span: &mut Span, measure: &mut Measure) -> Result<(), &'static str> {
         measure.text(&mut link.trace_state, TEXT);
         measure.attributes(&mut link.attributes, &mut link.dropped_attributes_count);
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn hand_over(lines: impl Iterator<Item = RawLine>, recorder: &Recorder, allowanc
             recorder.lost(format!("log lines of {} over {RATE} a second", line.service), 1);
             continue;
         }
-        let record = record(&line);
+        let record = record_of(&line);
         services.entry(line.service).or_default().push(record);
     }
     let count: usize = services.values().map(Vec::len).sum();
@@ -119,7 +119,8 @@ fn group(service: String, log_records: Vec<LogRecord>) -> ResourceLogs {
     }
 }
 
-fn record(raw: &RawLine) -> LogRecord {
+/// One line as a log record, with what can be found in it.
+pub(crate) fn record_of(raw: &RawLine) -> LogRecord {
     let mut body = line::without_colours(&raw.line).into_owned();
     let Found { trace, span, severity } = line::find(&body);
     cut(&mut body, BODY);

@@ -1,8 +1,11 @@
 //! The three services of OTLP: what differs between them, in one table.
 
-use super::shape::{self, Shape};
+use super::{
+    intake::Form,
+    shape::{self, Shape},
+};
 use crate::{
-    admit::Signal,
+    admit::{Line, Signal, line_of_json, line_of_protobuf},
     recorder::{Accepted, Overloaded, Recorder},
 };
 use opentelemetry_proto::tonic::collector::{
@@ -21,6 +24,11 @@ pub(super) trait Export: Signal {
     /// What the answer calls the number of refused items.
     const REJECTED: &'static str;
 
+    /// What can be taken without becoming a message first; `None`: this has to become one.
+    fn line_of(_bytes: &[u8], _form: Form) -> Option<Line> {
+        None
+    }
+
     /// Hands it over.
     fn record(self, recorder: &Recorder) -> Result<Accepted, Overloaded>;
 }
@@ -29,6 +37,13 @@ impl Export for ExportTraceServiceRequest {
     const SHAPE: &'static Shape = &shape::TRACES;
     const SNAKE_CASE: [&'static str; 3] = ["resource_spans", "scope_spans", "trace_id"];
     const REJECTED: &'static str = "rejectedSpans";
+
+    fn line_of(bytes: &[u8], form: Form) -> Option<Line> {
+        match form {
+            Form::Protobuf => line_of_protobuf(bytes),
+            Form::Json => line_of_json(bytes),
+        }
+    }
 
     fn record(self, recorder: &Recorder) -> Result<Accepted, Overloaded> {
         recorder.traces(self)

@@ -34,6 +34,9 @@ use tonic::{
 
 /// Calls at once on one connection.
 const STREAMS: u32 = 16;
+/// Bytes of one call that may be on their way; what all of them together hold is bounded by the intake.
+const WINDOW: u32 = 1 << 20;
+const FRAME: u32 = 64 << 10;
 /// A peer that is gone is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -48,6 +51,10 @@ pub(super) async fn serve(stream: TcpStream, intake: Arc<Intake>, stop: Cancella
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .max_concurrent_streams(STREAMS)
+            // A batch is half a megabyte; with the protocol's 64 KiB each would wait for its sender several times.
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(4 * WINDOW)
+            .max_frame_size(FRAME)
             .max_header_list_size(16 << 10)
             .serve_connection(TokioIo::new(stream), service)
     );

@@ -4,7 +4,7 @@ use super::{
     body,
     export::{self, Export},
     intake::{Form, Intake, Packing, Payload},
-    refusal::Refusal,
+    refusal::{RETRY_SECONDS, Refusal, RpcStatus},
 };
 use crate::recorder::Accepted;
 use bytes::Bytes;
@@ -27,15 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection that does not say what it wants is closed.
 const HEADERS: Duration = Duration::from_secs(30);
-
-/// `google.rpc.Status` without details: the body of every failure.
-#[derive(Clone, PartialEq, prost::Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-}
 
 /// Serves one connection until the client leaves, or until `stop`.
 pub(super) async fn serve(stream: TcpStream, intake: Arc<Intake>, stop: CancellationToken) {
@@ -123,13 +114,13 @@ fn respond(form: Form, bytes: Vec<u8>) -> Response<Full<Bytes>> {
 fn refuse(form: Form, refusal: &Refusal) -> Response<Full<Bytes>> {
     let (code, message) = (refusal.code() as i32, refusal.to_string());
     let bytes = match form {
-        Form::Protobuf => RpcStatus { code, message }.encode_to_vec(),
+        Form::Protobuf => RpcStatus { code, message, details: Vec::new() }.encode_to_vec(),
         Form::Json => serde_json::json!({ "code": code, "message": message }).to_string().into_bytes(),
     };
     let mut response = respond(form, bytes);
     *response.status_mut() = refusal.status();
     match refusal {
-        Refusal::Overloaded => response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1")),
+        Refusal::Overloaded => response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS)),
         Refusal::Method => response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST")),
         _ => None,
     };

@@ -7,7 +7,10 @@ use super::{
     refusal::Refusal,
     shape::{self, Objection},
 };
-use crate::recorder::{Accepted, Overloaded, Recorder};
+use crate::{
+    admit::Line,
+    recorder::{Accepted, Overloaded, Recorder},
+};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use std::{io::Read as _, sync::Arc};
@@ -18,7 +21,7 @@ pub(super) const WIRE: usize = 16 << 20;
 /// Largest request after unpacking.
 pub(super) const UNPACKED: usize = 64 << 20;
 /// Most messages (spans, attributes, …) in one request.
-pub(super) const PARTS: usize = 1_000_000;
+pub(crate) const PARTS: usize = 1_000_000;
 /// Unfinished requests of all connections together, in KiB.
 const IN_FLIGHT_KIB: usize = 64 << 10;
 /// Requests that are decoded at once.
@@ -78,13 +81,17 @@ impl Intake {
     }
 
     async fn decode_and_record<S: Export>(&self, payload: Payload) -> Result<Accepted, Refusal> {
-        let (request, warning) = if payload.packing == Packing::None && payload.bytes.len() <= SMALL {
+        let (decoded, warning) = if payload.packing == Packing::None && payload.bytes.len() <= SMALL {
             decode_and_release::<S>(payload)?
         } else {
             let _turn = self.decoding.acquire().await.map_err(|_| Refusal::Internal)?;
             tokio::task::spawn_blocking(move || decode_and_release::<S>(payload)).await.map_err(|_| Refusal::Internal)??
         };
-        let mut accepted = request.record(&self.recorder).map_err(|Overloaded| Refusal::Overloaded)?;
+        let accepted = match decoded {
+            Decoded::Request(request) => request.record(&self.recorder),
+            Decoded::Line(line) => self.recorder.traces_line(line),
+        };
+        let mut accepted = accepted.map_err(|Overloaded| Refusal::Overloaded)?;
         if accepted.message.is_none() {
             accepted.message = warning;
         }
@@ -92,8 +99,14 @@ impl Intake {
     }
 }
 
+/// A request on its way to the recorder.
+enum Decoded<S> {
+    Request(S),
+    Line(Line),
+}
+
 /// The share of what may be in flight is given back when the bytes are gone, not before.
-fn decode_and_release<S: Export>(payload: Payload) -> Result<(S, Option<String>), Refusal> {
+fn decode_and_release<S: Export>(payload: Payload) -> Result<(Decoded<S>, Option<String>), Refusal> {
     let decoded = decode(&payload);
     let Payload { bytes, share, .. } = payload;
     drop(bytes);
@@ -101,7 +114,7 @@ fn decode_and_release<S: Export>(payload: Payload) -> Result<(S, Option<String>)
     decoded
 }
 
-fn decode<S: Export>(payload: &Payload) -> Result<(S, Option<String>), Refusal> {
+fn decode<S: Export>(payload: &Payload) -> Result<(Decoded<S>, Option<String>), Refusal> {
     let unpacked;
     let bytes = match payload.packing {
         Packing::None => &payload.bytes[..],
@@ -114,15 +127,23 @@ fn decode<S: Export>(payload: &Payload) -> Result<(S, Option<String>), Refusal> 
         Form::Protobuf => match shape::objection(PARTS, bytes, S::SHAPE) {
             Some(Objection::TooMany) => Err(Refusal::TooManyParts { limit: PARTS }),
             Some(Objection::Group) => Err(Refusal::Malformed("it holds a protobuf group, which OTLP never does".to_owned())),
-            None => S::decode(bytes).map(|request| (request, None)).map_err(|error| Refusal::Malformed(error.to_string())),
+            None => match S::line_of(bytes, Form::Protobuf) {
+                Some(line) => Ok((Decoded::Line(line), None)),
+                None => {
+                    S::decode(bytes).map(|request| (Decoded::Request(request), None)).map_err(|error| Refusal::Malformed(error.to_string()))
+                }
+            },
         },
         // Every part is an object, and an object begins with a brace. Braces inside texts are counted too, which only makes it stricter.
         Form::Json if bytes.split(|byte| *byte == b'{').nth(PARTS + 1).is_some() => Err(Refusal::TooManyParts { limit: PARTS }),
         // The derived reader would take a list for the fields in their order.
         Form::Json if bytes.trim_ascii_start().first() != Some(&b'{') => Err(Refusal::Malformed("it is no JSON object".to_owned())),
-        Form::Json => serde_json::from_slice::<S>(bytes)
-            .map(|request| (request, snake_case::<S>(bytes)))
-            .map_err(|error| Refusal::Malformed(error.to_string())),
+        Form::Json => match S::line_of(bytes, Form::Json) {
+            Some(line) => Ok((Decoded::Line(line), snake_case::<S>(bytes))),
+            None => serde_json::from_slice::<S>(bytes)
+                .map(|request| (Decoded::Request(request), snake_case::<S>(bytes)))
+                .map_err(|error| Refusal::Malformed(error.to_string())),
+        },
     }
 }
 
@@ -153,14 +174,20 @@ mod tests {
     use super::*;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
-    fn decode_json(json: &str) -> Result<(ExportTraceServiceRequest, Option<String>), Refusal> {
-        decode(&Payload { bytes: Bytes::copy_from_slice(json.as_bytes()), packing: Packing::None, form: Form::Json, share: None })
+    /// Spans that were let in, and the warning.
+    fn decode_json(json: &str) -> Result<(u64, Option<String>), Refusal> {
+        let bytes = Bytes::copy_from_slice(json.as_bytes());
+        let decoded = decode::<ExportTraceServiceRequest>(&Payload { bytes, packing: Packing::None, form: Form::Json, share: None })?;
+        Ok(match decoded {
+            (Decoded::Line(line), warning) => (line.admission.kept, warning),
+            (Decoded::Request(request), warning) => (request.resource_spans.len() as u64, warning),
+        })
     }
 
     #[test]
     fn field_names_in_snake_case_are_pointed_out() {
-        let (request, warning) = decode_json(r#"{"resource_spans" : [{"scope_spans": []}]}"#).unwrap();
-        assert!(request.resource_spans.is_empty());
+        let (kept, warning) = decode_json(r#"{"resource_spans" : [{"scope_spans": []}]}"#).unwrap();
+        assert_eq!(kept, 0);
         assert!(warning.unwrap().contains("lowerCamelCase"));
     }
 

@@ -16,6 +16,8 @@ use crate::{
     source::{Source, SourceError},
 };
 use intake::Intake;
+pub(crate) use intake::PARTS;
+pub(crate) use shape::{LOGS, METRICS, Shape, TRACES, objection};
 use std::{
     io,
     net::{IpAddr, SocketAddr},

@@ -1,6 +1,7 @@
 //! Why an export was not taken, in the words of HTTP, of gRPC and of a person.
 
 use hyper::StatusCode;
+use prost::Message as _;
 use tonic::Code;
 
 /// Why an export was not taken.
@@ -43,14 +44,14 @@ impl Refusal {
         }
     }
 
-    /// For gRPC, and inside the body of an HTTP answer. A client tries UNAVAILABLE again; RESOURCE_EXHAUSTED without a delay it does not.
+    /// For gRPC, and inside the body of an HTTP answer. A client tries RESOURCE_EXHAUSTED again where a delay stands beside it, and only there
+    /// (OTLP 1.x, section "Failures").
     pub(super) fn code(&self) -> Code {
         match self {
-            Refusal::TooLarge { .. } | Refusal::TooManyParts { .. } => Code::ResourceExhausted,
+            Refusal::TooLarge { .. } | Refusal::TooManyParts { .. } | Refusal::Overloaded => Code::ResourceExhausted,
             Refusal::Malformed(_) | Refusal::ContentType { .. } | Refusal::ContentEncoding { .. } => Code::InvalidArgument,
             Refusal::Slow { .. } => Code::DeadlineExceeded,
             Refusal::Path { .. } | Refusal::Method => Code::Unimplemented,
-            Refusal::Overloaded => Code::Unavailable,
             Refusal::Internal => Code::Internal,
         }
     }
@@ -58,6 +59,52 @@ impl Refusal {
 
 impl From<Refusal> for tonic::Status {
     fn from(refusal: Refusal) -> Self {
-        tonic::Status::new(refusal.code(), refusal.to_string())
+        let (code, message) = (refusal.code(), refusal.to_string());
+        if !matches!(refusal, Refusal::Overloaded) {
+            return tonic::Status::new(code, message);
+        }
+        let retry = RetryInfo { retry_delay: Some(Duration { seconds: RETRY_SECONDS, nanos: 0 }) };
+        let detail = Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(), value: retry.encode_to_vec() };
+        let details = RpcStatus { code: code as i32, message: message.clone(), details: vec![detail] };
+        tonic::Status::with_details(code, message, details.encode_to_vec().into())
     }
+}
+
+/// When an overloaded recorder may be asked again.
+pub(super) const RETRY_SECONDS: i64 = 1;
+
+/// `google.rpc.Status`: the body of every failure over HTTP, and what stands beside a status over gRPC.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    pub(super) code: i32,
+    #[prost(string, tag = "2")]
+    pub(super) message: String,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) details: Vec<Any>,
+}
+
+/// `google.protobuf.Any`
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// `google.rpc.RetryInfo`
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<Duration>,
+}
+
+/// `google.protobuf.Duration`
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Duration {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
 }

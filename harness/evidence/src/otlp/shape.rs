@@ -4,7 +4,14 @@
 //! walk allocates nothing.
 
 /// Which fields of a message are messages themselves.
-pub(super) struct Shape(&'static [(u64, &'static Shape)]);
+pub(crate) struct Shape(&'static [(u64, &'static Shape)]);
+
+impl Shape {
+    /// The numbers of such fields, each with its own shape.
+    pub(crate) const fn of(fields: &'static [(u64, &'static Shape)]) -> Shape {
+        Shape(fields)
+    }
+}
 
 /// As deep as the decoder itself goes.
 const DEPTH: u32 = 100;
@@ -24,13 +31,13 @@ static SPAN: Shape = Shape(&[(9, &PAIR), (11, &EVENT), (13, &LINK)]);
 static SCOPE_SPANS: Shape = Shape(&[(1, &SCOPE), (2, &SPAN)]);
 static RESOURCE_SPANS: Shape = Shape(&[(1, &RESOURCE), (2, &SCOPE_SPANS)]);
 /// `ExportTraceServiceRequest`
-pub(super) static TRACES: Shape = Shape(&[(1, &RESOURCE_SPANS)]);
+pub(crate) static TRACES: Shape = Shape(&[(1, &RESOURCE_SPANS)]);
 
 static LOG_RECORD: Shape = Shape(&[(5, &ANY_VALUE), (6, &PAIR)]);
 static SCOPE_LOGS: Shape = Shape(&[(1, &SCOPE), (2, &LOG_RECORD)]);
 static RESOURCE_LOGS: Shape = Shape(&[(1, &RESOURCE), (2, &SCOPE_LOGS)]);
 /// `ExportLogsServiceRequest`
-pub(super) static LOGS: Shape = Shape(&[(1, &RESOURCE_LOGS)]);
+pub(crate) static LOGS: Shape = Shape(&[(1, &RESOURCE_LOGS)]);
 
 static EXEMPLAR: Shape = Shape(&[(7, &PAIR)]);
 static NUMBER: Shape = Shape(&[(5, &EXEMPLAR), (7, &PAIR)]);
@@ -45,11 +52,11 @@ static METRIC: Shape = Shape(&[(5, &NUMBERS), (7, &NUMBERS), (9, &HISTOGRAM), (1
 static SCOPE_METRICS: Shape = Shape(&[(1, &SCOPE), (2, &METRIC)]);
 static RESOURCE_METRICS: Shape = Shape(&[(1, &RESOURCE), (2, &SCOPE_METRICS)]);
 /// `ExportMetricsServiceRequest`
-pub(super) static METRICS: Shape = Shape(&[(1, &RESOURCE_METRICS)]);
+pub(crate) static METRICS: Shape = Shape(&[(1, &RESOURCE_METRICS)]);
 
 /// Why a message must not get to the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Objection {
+pub(crate) enum Objection {
     /// More parts than allowed.
     TooMany,
     /// No version of OTLP has groups, and nothing can be said of what they hold.
@@ -57,7 +64,7 @@ pub(super) enum Objection {
 }
 
 /// What speaks against decoding `message`, whose parts may be `limit`. One that is broken ends the walk there, as it will end the decoder.
-pub(super) fn objection(limit: usize, message: &[u8], shape: &Shape) -> Option<Objection> {
+pub(crate) fn objection(limit: usize, message: &[u8], shape: &Shape) -> Option<Objection> {
     let mut left = limit;
     walk(message, shape, &mut left, 0)
 }

@@ -15,7 +15,9 @@ use crate::{
     admit::Signal,
     directory::{BASELINE, EVENTS, EVIDENCE, EXPERIMENT, RUN},
     driver::{LOGS, LOSSES, METRICS, REQUESTS, TRACES},
+    imported,
     losses::{Losses, merge},
+    roots::Roots,
 };
 pub use error::ReadError;
 use indexmap::IndexMap;
@@ -33,6 +35,7 @@ use shakedown_model::{
 };
 use std::{fs, io, path::Path, thread};
 use texts::Texts;
+pub(crate) use values::{Text as Borrowed, UNKNOWN_SERVICE, integer};
 
 /// Largest `run.json`, `experiment.yaml` or `losses.json`.
 const SMALL_FILE: u64 = 64 << 20;
@@ -51,15 +54,15 @@ pub struct Variants {
 /// The part of [`read`] that need not wait for the end of the run.
 pub fn read_variants(run_dir: &Path, recorded_baseline: Option<&Path>) -> Result<Variants, ReadError> {
     // What is no run is told before anything else is.
-    run_meta(run_dir)?;
-    let (events, _) = events(run_dir)?;
+    let run = run_meta(run_dir)?;
+    let (events, _) = events(run_dir, &run)?;
     // Most of the time of judging is spent here, and there are two cores: a thread for each variant.
     thread::scope(|scope| {
         let baseline = scope.spawn(|| match recorded_baseline {
             Some(directory) => recorded(directory).map(Some),
             None => paired(run_dir, &events),
         });
-        let candidate = variant(run_dir, &events, Variant::Candidate, Depth::Everything);
+        let candidate = of_run(run_dir, &run, &events, Depth::Everything);
         let baseline = baseline.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok(Variants { candidate: candidate?, baseline: baseline? })
     })
@@ -70,8 +73,13 @@ impl Variants {
     pub fn into_evidence(self, run_dir: &Path) -> Result<Evidence, ReadError> {
         let Variants { mut candidate, baseline } = self;
         let run = run_meta(run_dir)?;
-        let experiment = experiment(&run_dir.join(EXPERIMENT))?;
-        let (events, torn) = events(run_dir)?;
+        let experiment = if let Some(experiment) = experiment(&run_dir.join(EXPERIMENT))? {
+            experiment
+        } else {
+            let theirs = baseline.iter().flat_map(|baseline| &baseline.evidence.requests);
+            made_up(run_dir, &run, candidate.requests.iter().chain(theirs), baseline.is_some())?
+        };
+        let (events, torn) = events(run_dir, &run)?;
         merge(&mut candidate.losses, torn);
         let generator = generator(&events);
         Ok(Evidence { run, experiment, events, generator, candidate, baseline })
@@ -83,6 +91,10 @@ fn paired(run_dir: &Path, events: &[TimedEvent]) -> Result<Option<Baseline>, Rea
     if !directory.is_dir() {
         return Ok(None);
     }
+    // Recorded at a time of its own, as the baseline of an imported run is.
+    if directory.join(RUN).is_file() {
+        return recorded(&directory).map(Some);
+    }
     let evidence = variant(&directory, events, Variant::Baseline, Depth::Compared)?;
     Ok(Some(Baseline { evidence, paired: true, run: None }))
 }
@@ -90,28 +102,69 @@ fn paired(run_dir: &Path, events: &[TimedEvent]) -> Result<Option<Baseline>, Rea
 /// In a run of its own, what is a baseline now was the candidate.
 fn recorded(directory: &Path) -> Result<Baseline, ReadError> {
     let run = run_meta(directory)?;
-    let (events, torn) = events(directory)?;
-    let mut evidence = variant(directory, &events, Variant::Candidate, Depth::Compared)?;
+    let (events, torn) = events(directory, &run)?;
+    let mut evidence = of_run(directory, &run, &events, Depth::Compared)?;
     merge(&mut evidence.losses, torn);
     Ok(Baseline { evidence, paired: false, run: Some(run) })
 }
 
-fn run_meta(directory: &Path) -> Result<RunMeta, ReadError> {
+/// All that is below `directory`, whose `run.json` is not written yet.
+pub(crate) fn everything(directory: &Path) -> Result<VariantEvidence, ReadError> {
+    variant(directory, &[], Variant::Candidate, Depth::Everything)
+}
+
+/// The candidate of a run. What an imported one does not say is found in its traces.
+fn of_run(directory: &Path, run: &RunMeta, events: &[TimedEvent], depth: Depth) -> Result<VariantEvidence, ReadError> {
+    let mut evidence = variant(directory, events, Variant::Candidate, depth)?;
+    if run.imported.is_none() {
+        return Ok(evidence);
+    }
+    evidence.faults = imported::faults(run);
+    if !there_is(directory, REQUESTS) {
+        let roots = Roots::of(&evidence.spans);
+        let (requests, outside) = roots.requests(run);
+        // Nothing is missing that was not made up for.
+        evidence.losses.retain(|what, _| *what != missing(REQUESTS));
+        merge(&mut evidence.losses, roots.odd);
+        merge(&mut evidence.losses, outside);
+        evidence.requests = requests;
+    }
+    Ok(evidence)
+}
+
+/// What an imported run would have been an experiment of, where its directory does not say it.
+fn made_up<'r>(
+    directory: &Path,
+    run: &RunMeta,
+    requests: impl Iterator<Item = &'r Request>,
+    baseline: bool,
+) -> Result<Experiment, ReadError> {
+    if run.imported.is_some() {
+        return Ok(imported::experiment(run, requests, baseline));
+    }
+    Err(ReadError::Io { path: directory.join(EXPERIMENT), source: io::Error::from(io::ErrorKind::NotFound) })
+}
+
+/// `run.json` alone.
+pub fn run_meta(directory: &Path) -> Result<RunMeta, ReadError> {
     let path = directory.join(RUN);
     let text = small_file(&path)?.ok_or_else(|| ReadError::NotARun { path: directory.to_owned() })?;
     let run: RunMeta = json(&path, &text)?;
     if run.schema == RUN_SCHEMA { Ok(run) } else { Err(ReadError::Schema { path, found: run.schema }) }
 }
 
-fn experiment(path: &Path) -> Result<Experiment, ReadError> {
-    let missing = || ReadError::Io { path: path.to_owned(), source: io::Error::from(io::ErrorKind::NotFound) };
-    let text = small_file(path)?.ok_or_else(missing)?;
-    config::from_yaml(&text).map_err(|source| ReadError::Experiment { path: path.to_owned(), source })
+/// `None`: there is no such file.
+fn experiment(path: &Path) -> Result<Option<Experiment>, ReadError> {
+    let read = |text: String| config::from_yaml(&text).map_err(|source| ReadError::Experiment { path: path.to_owned(), source });
+    small_file(path)?.map(read).transpose()
 }
 
-fn events(directory: &Path) -> Result<(Vec<TimedEvent>, Losses), ReadError> {
+fn events(directory: &Path, run: &RunMeta) -> Result<(Vec<TimedEvent>, Losses), ReadError> {
     let path = directory.join(EVENTS);
     let (mut events, mut losses) = (Vec::new(), Losses::new());
+    if run.imported.is_some() && !path.exists() {
+        return Ok((events, losses));
+    }
     let torn = lines::plain(&path, |line| serde_json::from_slice(line).map(|event| events.push(event)))?;
     count_torn(&mut losses, EVENTS, torn);
     Ok((events, losses))
@@ -166,13 +219,26 @@ fn packed(
     mut take: impl FnMut(&[u8], &mut Losses) -> serde_json::Result<()>,
 ) -> Result<(), ReadError> {
     let path = directory.join(EVIDENCE).join(name);
-    if !path.exists() {
-        merge(losses, Losses::from([(format!("missing file {EVIDENCE}/{name}"), 1)]));
+    let torn = if path.exists() {
+        lines::compressed(&path, |line| take(line, losses))?
+    } else if there_is(directory, name) {
+        lines::plain(&path.with_extension(""), |line| take(line, losses))?
+    } else {
+        merge(losses, Losses::from([(missing(name), 1)]));
         return Ok(());
-    }
-    let torn = lines::compressed(&path, |line| take(line, losses))?;
+    };
     count_torn(losses, name, torn);
     Ok(())
+}
+
+/// Whether there is a file of evidence, compressed or, as one makes it by hand, plain.
+fn there_is(directory: &Path, name: &str) -> bool {
+    let path = directory.join(EVIDENCE).join(name);
+    path.exists() || path.with_extension("").exists()
+}
+
+fn missing(name: &str) -> String {
+    format!("missing file {EVIDENCE}/{name}")
 }
 
 fn count_torn(losses: &mut Losses, name: &str, torn: lines::Torn) {

@@ -14,14 +14,14 @@ use shakedown_model::ids::hex;
 use std::{borrow::Cow, fmt, str::FromStr};
 
 /// What OpenTelemetry calls a service that does not say it.
-pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
+pub(crate) const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// A text of a line, borrowed from it where nothing in it is escaped.
 #[derive(Deserialize, Default)]
-pub(super) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Text<'_> {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -74,7 +74,7 @@ fn other(kind: &str, value: serde_json::Value) -> serde_json::Result<String> {
 }
 
 /// A 64-bit integer, which Protobuf's JSON writes as text (<https://protobuf.dev/programming-guides/json/>).
-pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Integer)
 }
 

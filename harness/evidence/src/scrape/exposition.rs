@@ -1,13 +1,15 @@
-//! The Prometheus text format as OTLP metrics. Pure.
+//! Prometheus samples as OTLP metrics, and the text format that most of them come in. Pure.
 //!
 //! prometheus-parse splits labels at every comma, equals sign and brace, also inside quotes (`path="/orders/{id}"` would lose the sample),
 //! and knows no colon in names. So these characters are put under a disguise before, which is taken off afterwards.
 
+use super::openmetrics::{self, MARK};
 use opentelemetry_proto::tonic::{
     collector::metrics::v1::ExportMetricsServiceRequest,
     common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value as Text},
     metrics::v1::{
-        AggregationTemporality, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data, number_data_point,
+        AggregationTemporality, Exemplar, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
+        number_data_point,
     },
     resource::v1::Resource,
 };
@@ -37,19 +39,76 @@ enum Kind {
     Total,
 }
 
-/// All samples of a page; none where it holds none. They get the time of their arrival.
-pub(super) fn to_otlp(service: &str, text: &str) -> Option<ExportMetricsServiceRequest> {
-    let scrape = Scrape::parse(text.lines().map(|line| Ok(disguise(line)))).ok()?;
-    let mut metrics: BTreeMap<(String, Kind), Vec<NumberDataPoint>> = BTreeMap::new();
-    let types = totals(&scrape.samples);
-    let samples = scrape.samples.into_iter().flat_map(|sample| flatten(sample, &types)).take(SAMPLES);
-    for (name, kind, labels, value) in samples {
-        metrics.entry((name, kind)).or_default().push(point(labels, value));
+/// One sample.
+pub(super) struct Point {
+    name: String,
+    kind: Kind,
+    labels: BTreeMap<String, String>,
+    value: f64,
+    /// A request that it counted.
+    exemplar: Option<Exemplar>,
+}
+
+impl Point {
+    /// What may rise and fall.
+    pub(super) fn level(name: String, labels: BTreeMap<String, String>, value: f64) -> Point {
+        Point { name, kind: Kind::Level, labels, value, exemplar: None }
     }
+
+    /// What only grows.
+    pub(super) fn total(name: String, labels: BTreeMap<String, String>, value: f64) -> Point {
+        Point { name, kind: Kind::Total, labels, value, exemplar: None }
+    }
+
+    /// With a request that it counted.
+    pub(super) fn counting(self, exemplar: Option<Exemplar>) -> Point {
+        Point { exemplar, ..self }
+    }
+}
+
+/// All samples of a page in the Prometheus text format; none where it holds none. They get the time of their arrival.
+pub(super) fn to_otlp(service: &str, text: &str) -> Option<ExportMetricsServiceRequest> {
+    with_exemplars(service, text, &[])
+}
+
+/// The same of a page in OpenMetrics text.
+pub(super) fn openmetrics_to_otlp(service: &str, text: &str) -> Option<ExportMetricsServiceRequest> {
+    let (plain, exemplars) = openmetrics::lift(text);
+    with_exemplars(service, &plain, &exemplars)
+}
+
+fn with_exemplars(service: &str, text: &str, exemplars: &[Exemplar]) -> Option<ExportMetricsServiceRequest> {
+    let scrape = Scrape::parse(text.lines().map(|line| Ok(disguise(line)))).ok()?;
+    let types = totals(&scrape.samples);
+    let points = scrape.samples.into_iter().flat_map(|sample| flatten(sample, &types)).map(|mut point| {
+        let mark = if exemplars.is_empty() { None } else { point.labels.remove(MARK) };
+        point.exemplar = mark.and_then(|number| exemplars.get(number.parse::<usize>().ok()?)).cloned();
+        point
+    });
+    request(service, metrics(points))
+}
+
+/// Samples by name.
+pub(super) fn metrics(points: impl Iterator<Item = Point>) -> Vec<Metric> {
+    let mut metrics: BTreeMap<(String, Kind), Vec<NumberDataPoint>> = BTreeMap::new();
+    // A summary that has seen nothing yet says NaN: that is no sample.
+    for Point { name, kind, labels, value, exemplar } in points.filter(|point| point.value.is_finite()).take(SAMPLES) {
+        let point = NumberDataPoint {
+            attributes: pairs(labels),
+            value: Some(number_data_point::Value::AsDouble(value)),
+            exemplars: exemplar.into_iter().collect(),
+            ..NumberDataPoint::default()
+        };
+        metrics.entry((name, kind)).or_default().push(point);
+    }
+    metrics.into_iter().map(|((name, kind), points)| metric(name, kind, points)).collect()
+}
+
+/// All metrics of one service; none where there are none.
+pub(super) fn request(service: &str, metrics: Vec<Metric>) -> Option<ExportMetricsServiceRequest> {
     if metrics.is_empty() {
         return None;
     }
-    let metrics = metrics.into_iter().map(|((name, kind), points)| metric(name, kind, points)).collect();
     let scope = InstrumentationScope { name: "shakedown.scrape".to_owned(), ..InstrumentationScope::default() };
     let resource = Resource { attributes: vec![pair("service.name".to_owned(), service.to_owned())], ..Resource::default() };
     let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, ..ScopeMetrics::default() }];
@@ -67,9 +126,7 @@ fn totals(samples: &[Sample]) -> Vec<String> {
     names
 }
 
-type Flat = (String, Kind, BTreeMap<String, String>, f64);
-
-fn flatten(sample: Sample, totals: &[String]) -> Vec<Flat> {
+fn flatten(sample: Sample, totals: &[String]) -> Vec<Point> {
     // Quotes inside a value are in disguise, so those that are left stand around it.
     let value = |hidden: &str| unescape(&reveal(hidden.trim().trim_matches('"')));
     let labels: BTreeMap<_, _> = sample.labels.iter().map(|(key, hidden)| (reveal(key.trim()), value(hidden))).collect();
@@ -79,35 +136,28 @@ fn flatten(sample: Sample, totals: &[String]) -> Vec<Flat> {
         labels
     };
     let name = reveal(&sample.metric);
-    let kind = if totals.binary_search(&sample.metric).is_ok() { Kind::Total } else { Kind::Level };
     match sample.value {
-        Value::Counter(value) => vec![(name, Kind::Total, labels, value)],
-        Value::Gauge(value) | Value::Untyped(value) => vec![(name, kind, labels, value)],
+        Value::Counter(value) => vec![Point::total(name, labels, value)],
+        Value::Untyped(value) if totals.binary_search(&sample.metric).is_ok() => vec![Point::total(name, labels, value)],
+        Value::Gauge(value) | Value::Untyped(value) => vec![Point::level(name, labels, value)],
         Value::Histogram(buckets) => {
             let name = format!("{name}_bucket");
-            buckets.iter().map(|bucket| (name.clone(), Kind::Total, with("le", bucket.less_than), bucket.count)).collect()
+            buckets.iter().map(|bucket| Point::total(name.clone(), with("le", bucket.less_than), bucket.count)).collect()
         }
         Value::Summary(quantiles) => {
-            quantiles.iter().map(|at| (name.clone(), Kind::Level, with("quantile", at.quantile), at.count)).collect()
+            quantiles.iter().map(|at| Point::level(name.clone(), with("quantile", at.quantile), at.count)).collect()
         }
     }
-    .into_iter()
-    // A summary that has seen nothing yet says NaN: that is no sample.
-    .filter(|(_, _, _, value)| value.is_finite())
-    .collect()
 }
 
 /// As Prometheus writes bounds.
-fn bound(value: f64) -> String {
+pub(super) fn bound(value: f64) -> String {
     if value == f64::INFINITY { "+Inf".to_owned() } else { value.to_string() }
 }
 
-fn point(labels: BTreeMap<String, String>, value: f64) -> NumberDataPoint {
-    NumberDataPoint {
-        attributes: labels.into_iter().map(|(key, value)| pair(key, value)).collect(),
-        value: Some(number_data_point::Value::AsDouble(value)),
-        ..NumberDataPoint::default()
-    }
+/// Labels as attributes.
+pub(super) fn pairs(labels: BTreeMap<String, String>) -> Vec<KeyValue> {
+    labels.into_iter().map(|(key, value)| pair(key, value)).collect()
 }
 
 fn metric(name: String, kind: Kind, data_points: Vec<NumberDataPoint>) -> Metric {
@@ -120,7 +170,7 @@ fn metric(name: String, kind: Kind, data_points: Vec<NumberDataPoint>) -> Metric
     Metric { name, data: Some(data), ..Metric::default() }
 }
 
-fn pair(key: String, value: String) -> KeyValue {
+pub(super) fn pair(key: String, value: String) -> KeyValue {
     KeyValue { key, value: Some(AnyValue { value: Some(Text::StringValue(value)) }), ..KeyValue::default() }
 }
 
@@ -231,6 +281,24 @@ size_count 3
                 "total took_sum{} 0.5",
             ],
         );
+    }
+
+    #[test]
+    fn exemplars_of_openmetrics_stay_with_their_samples() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let page = format!(
+            "# TYPE n counter\nn_total{{p=\"{{a}}\"}} 3 1700000000.5 # {{trace_id=\"{trace}\"}} 1\n# TYPE took histogram\n\
+             took_bucket{{le=\"0.10\"}} 1 # {{trace_id=\"{trace}\"}} 0.07\ntook_bucket{{le=\"+Inf\"}} 2\ntook_sum 0.5\ntook_count 2\n# EOF\n"
+        );
+        let request = openmetrics_to_otlp("shop", &page).unwrap();
+        let mut seen = Vec::new();
+        for metric in &request.resource_metrics[0].scope_metrics[0].metrics {
+            let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
+            seen.extend(sum.data_points.iter().map(|point| (metric.name.as_str(), point.attributes.len(), point.exemplars.len())));
+        }
+        seen.sort_unstable();
+        let expected = [("n_total", 1, 1), ("took_bucket", 1, 0), ("took_bucket", 1, 1), ("took_count", 0, 0), ("took_sum", 0, 0)];
+        assert_eq!(seen, expected);
     }
 
     #[test]

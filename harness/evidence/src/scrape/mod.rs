@@ -4,11 +4,15 @@
 
 mod exposition;
 mod fetch;
+mod openmetrics;
+mod protobuf;
 
 use crate::{
+    ask::Answer,
     recorder::Recorder,
     source::{Source, SourceError},
 };
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use std::{fmt, net::SocketAddr, time::Duration};
 use tokio::{
     sync::watch,
@@ -55,12 +59,27 @@ impl Scraper {
 
     async fn scrape(&self, recorder: &Recorder) -> Result<(), String> {
         let address = *self.address.borrow();
-        let text = fetch::fetch(address, &self.path).await.map_err(|error| error.to_string())?;
-        let request = exposition::to_otlp(&self.service, &text).ok_or_else(|| {
-            format!("http://{address}{} answered with something that holds no sample in the Prometheus text format", self.path)
+        let page = fetch::fetch(address, &self.path).await.map_err(|error| error.to_string())?;
+        let (request, lost) = to_otlp(&self.service, &page);
+        recorder.lost(format!("native histograms of {} that cannot be kept (their count and sum are)", self.service), lost);
+        let request = request.ok_or_else(|| {
+            format!("http://{address}{} answered with something that holds no sample in a format of Prometheus", self.path)
         })?;
         recorder.metrics(request).map(|_| ()).map_err(|overloaded| overloaded.to_string())
     }
+}
+
+/// Its samples in whatever format it says that it has, and how many native histograms could not be kept. What is no UTF-8 is replaced.
+fn to_otlp(service: &str, page: &Answer) -> (Option<ExportMetricsServiceRequest>, u64) {
+    let kind = page.content_type.to_ascii_lowercase();
+    if kind.starts_with("application/vnd.google.protobuf") {
+        return protobuf::to_otlp(service, &page.body);
+    }
+    let text = String::from_utf8_lossy(&page.body);
+    if kind.starts_with("application/openmetrics-text") {
+        return (exposition::openmetrics_to_otlp(service, &text), 0);
+    }
+    (exposition::to_otlp(service, &text), 0)
 }
 
 #[async_trait::async_trait]

@@ -1,6 +1,8 @@
 //! What the tests of this room share: a run directory, a recorder that runs, spans, and a plain HTTP client.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod serving;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request, StatusCode, client::conn::http1};
@@ -62,6 +64,7 @@ pub(crate) fn run_meta(run: &str) -> RunMeta {
         schema: RUN_SCHEMA.to_owned(),
         tool_version: "0.1.0".to_owned(),
         run: run.to_owned(),
+        imported: None,
         commit: CommitInfo { candidate: Some("c0ffee".to_owned()), ..CommitInfo::default() },
         machine: Machine::default(),
         runtime: RuntimeKind::Process,
@@ -69,6 +72,7 @@ pub(crate) fn run_meta(run: &str) -> RunMeta {
         started: UnixNanos(1),
         ended: None,
         slot_seconds: None,
+        shard: 1,
         shards: 1,
         rounds: Rounds::default(),
         scenarios: Vec::new(),

@@ -1,13 +1,13 @@
 //! Change points of the judge against labels that are known, beside E-divisive with its permutation test and beside never saying anything.
 //! Prints Markdown. `--quick` plays a tenth: a smoke run.
-#![allow(clippy::print_stdout)] // tables are what it is for
+#![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 #[path = "../gate/chance.rs"]
-#[allow(dead_code)] // the gate's bench draws more kinds of numbers
+#[expect(dead_code, reason = "the gate's bench draws more kinds of numbers")]
 mod chance;
 mod e_divisive;
 #[path = "../gate/rate.rs"]
-#[allow(dead_code)] // as above
+#[expect(dead_code, reason = "the gate's bench asks for more")]
 mod rate;
 mod score;
 mod series;

@@ -29,6 +29,12 @@ impl Rate {
         (if self.hits == 0 { 0.0 } else { low }, if self.hits == self.trials { 1.0 } else { high })
     }
 
+    /// `97 %`; a dash where nothing was tried.
+    #[allow(dead_code)] // not every bench that shares this file prints rates without their interval
+    pub(crate) fn percent(self) -> String {
+        if self.trials == 0 { "–".to_owned() } else { format!("{:.0} %", 100.0 * self.share()) }
+    }
+
     /// `0.3 % (0.1–0.9)`, the bracket being the interval.
     pub(crate) fn text(self) -> String {
         let (low, high) = self.interval();

@@ -37,7 +37,7 @@ impl Check for Generator {
 }
 
 fn judge_play(view: &View<'_>) -> Vec<Finding> {
-    if view.run.is_none() {
+    if view.run.is_none() || view.evidence.run.imported.is_some() {
         return Vec::new();
     }
     let place = Place::new(view.scenario, None, "load", "generator");
@@ -70,6 +70,8 @@ pub(crate) fn distrust(plays: &Plays<'_>) -> Option<String> {
 /// The same of this play.
 fn shortcoming(view: &View<'_>) -> Option<String> {
     match view.generator {
+        // Others sent the requests; what that is worth is told of the run as a whole.
+        None if view.evidence.run.imported.is_some() => None,
         Some(report) => complaint(report, late_limit_ms(view.evidence, view.scenario)),
         None => Some("the load generator left no report of its own health".to_owned()),
     }

@@ -3,6 +3,7 @@
 use super::{Check, sources};
 use crate::{
     finding::{Place, held},
+    peer,
     plays::Plays,
     text,
     trace::{TraceIndex, Tree},
@@ -21,9 +22,6 @@ use shakedown_model::{
 
 /// Requests of the caller that a ratio needs.
 const MIN_CALLERS: u64 = 20;
-/// Attributes in which a client span names whom it calls (OpenTelemetry conventions, old and new).
-const PEER_ATTRIBUTES: [&str; 5] = ["peer.service", "server.address", "net.peer.name", "url.full", "http.url"];
-
 pub(crate) struct Retries;
 
 impl Check for Retries {
@@ -155,14 +153,7 @@ fn is_call(tree: &Tree<'_, '_>, index: usize, edge: &Edge, known: &IndexSet<Stri
     if answering.peek().is_some() {
         return answering.any(|service| **service == *edge.to);
     }
-    let peers: Vec<&str> = PEER_ATTRIBUTES.iter().filter_map(|name| span.attributes.get(name)).map(host).collect();
-    peers.contains(&edge.to.as_str()) || known.contains(&*span.name)
-}
-
-/// The host of `payment`, `payment:8080` or `http://payment:8080/charge`.
-fn host(value: &str) -> &str {
-    let authority = value.split_once("://").map_or(value, |(_, rest)| rest);
-    authority.split(['/', ':', '?']).next().unwrap_or(authority)
+    peer::names(span).any(|name| name == edge.to) || known.contains(&*span.name)
 }
 
 /// The nearest span above that is a request which the service serves; else the topmost that the service has.
@@ -180,16 +171,4 @@ fn entry_of(tree: &Tree<'_, '_>, index: usize) -> usize {
         }
     }
     at
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_found_in_names_addresses_and_urls() {
-        for text in ["payment", "payment:8080", "http://payment:8080/charge", "http://payment/charge", "http://payment?x=1"] {
-            assert_eq!(host(text), "payment", "{text}");
-        }
-    }
 }

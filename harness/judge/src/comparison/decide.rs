@@ -14,7 +14,7 @@ use crate::{
         holm::{bonferroni, holm},
         normal,
         signed_rank::pairs_needed,
-        spending::Look,
+        spending::{FIRST_PASS, Look},
     },
     text,
 };
@@ -177,10 +177,23 @@ impl Sentence<'_> {
 
     fn what_changed(&self) -> String {
         let Comparison { place, measure, observed, baseline, .. } = self.comparison;
-        measure.change(&place.subject, &self.scale.show(self.decision.estimate), observed.zip(*baseline))
+        let figures = observed.zip(*baseline);
+        if self.same() {
+            return measure.sameness(&place.subject, figures);
+        }
+        measure.change(&place.subject, &self.scale.show(self.decision.estimate), figures)
+    }
+
+    /// Every pair was the same on both sides: an interval of zeros says nothing more.
+    fn same(&self) -> bool {
+        let Decision { estimate, lower, upper, .. } = self.decision;
+        [estimate, lower, upper].iter().all(|shift| !shift.is_finite() || shift.abs() < f64::EPSILON)
     }
 
     fn interval(&self) -> String {
+        if self.same() {
+            return String::new();
+        }
         let Decision { lower, lower_alpha, upper, upper_alpha, .. } = self.decision;
         let show = |shift: f64| self.scale.show(shift);
         let low = lower.is_finite().then(|| format!("at least {} at {} confidence", show(lower), text::confidence(1.0 - lower_alpha)));
@@ -192,18 +205,21 @@ impl Sentence<'_> {
     fn conclusion(&self) -> String {
         let (tolerated, harmful) = self.comparison.measure.sizes(self.gate);
         let (tolerated, harmful) = (self.scale.show(tolerated), self.scale.show(harmful));
+        let Decision { fail_alpha, pass_alpha, .. } = self.decision;
         let paired = matches!(self.sample, Sample::Paired(_));
-        let blocks = if paired {
-            text::count(self.sample.blocks() as u64, self.comparison.measure.noun())
-        } else {
-            text::count(self.sample.blocks() as u64, "block")
-        };
+        let noun = if paired { self.comparison.measure.noun() } else { "block" };
+        let blocks = text::count(self.sample.blocks() as u64, noun);
         match self.verdict {
             Verdict::Fail if paired => format!("that is proven worse than the tolerated {tolerated} ({blocks})"),
             Verdict::Fail => format!("that is proven worse than the harmful {harmful}, which a recorded baseline takes ({blocks})"),
             Verdict::Pass => format!("that is proven below the harmful {harmful} ({blocks})"),
+            Verdict::Inconclusive if fail_alpha <= 0.0 && pass_alpha <= 0.0 => self.undecided(&blocks),
             Verdict::Inconclusive if self.few => {
                 format!("too few requests to exclude {harmful}: it takes {REQUESTS_FOR_ERRORS} of each")
+            }
+            Verdict::Inconclusive if fail_alpha <= 0.0 => {
+                let Rounds { planned, done, .. } = self.rounds;
+                format!("not proven below {harmful}; a fail waits for round {planned}, and {done} are over ({blocks}{})", self.shortage())
             }
             Verdict::Inconclusive => format!(
                 "neither worse than {} nor below {harmful} is proven ({blocks}{})",
@@ -213,36 +229,30 @@ impl Sentence<'_> {
         }
     }
 
+    /// No answer could have been given yet.
+    fn undecided(&self, blocks: &str) -> String {
+        let Rounds { planned, done, .. } = self.rounds;
+        let over = if done == 1 { "is" } else { "are" };
+        format!(
+            "not decided: {done} of {planned} rounds {over} over, a comparison takes {FIRST_PASS} to pass and {planned} to fail ({blocks})"
+        )
+    }
+
     /// What more it would have taken.
     fn shortage(&self) -> String {
-        let Decision { fail_alpha, pass_alpha, .. } = self.decision;
+        let Decision { fail_alpha, pass_alpha, smallest, .. } = self.decision;
         let few = |alpha: f64| {
             let needed = pairs_needed(alpha);
             (alpha > 0.0 && matches!(self.sample, Sample::Paired(_)) && self.sample.blocks() < needed).then_some(needed)
         };
+        let remedy = self.comparison.measure.remedy();
         match (few(fail_alpha), few(pass_alpha)) {
-            (Some(fail), Some(pass)) => format!("; a fail needs {fail} and a pass {pass}: {}", self.comparison.measure.remedy()),
-            (Some(fail), None) => format!("; a fail needs {fail}: {}", self.comparison.measure.remedy()),
-            (None, Some(pass)) => format!("; at this look a pass needs {pass}{}", self.patience()),
-            (None, None) => self.patience(),
+            (Some(fail), Some(pass)) => format!("; a fail needs {fail} and a pass {pass}: {remedy}"),
+            (Some(fail), None) => format!("; a fail needs {fail}: {remedy}"),
+            (None, Some(pass)) => format!("; at this look a pass needs {pass}: {remedy}"),
+            (None, None) => smallest.map_or_else(String::new, |smallest| {
+                format!("; the smallest change it could have proven is about {}", self.scale.show(smallest))
+            }),
         }
     }
-
-    /// What cannot be yet, or what could have been seen.
-    fn patience(&self) -> String {
-        let Rounds { planned, done, .. } = self.rounds;
-        if self.decision.fail_alpha <= 0.0 && done < planned {
-            return format!(
-                "; a comparison cannot fail before round {planned}, and {} {} over",
-                text::count(u64::from(done), "round"),
-                are(done)
-            );
-        }
-        let smallest = self.decision.smallest.map(|smallest| self.scale.show(smallest));
-        smallest.map_or_else(String::new, |smallest| format!("; the smallest change it could have proven is about {smallest}"))
-    }
-}
-
-fn are(count: u32) -> &'static str {
-    if count == 1 { "is" } else { "are" }
 }

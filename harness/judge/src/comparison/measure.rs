@@ -94,6 +94,28 @@ impl Measure {
         if self == Measure::Recovery { "more rounds or episodes" } else { "make the phase longer" }
     }
 
+    /// That nothing changed: the start of the sentence.
+    pub(super) fn sameness(self, subject: &str, figures: Option<(f64, f64)>) -> String {
+        let both = |name: &str, show: fn(f64) -> String| {
+            figures.map_or_else(String::new, |(ours, _)| format!(" ({name}{} on both sides)", show(ours)))
+        };
+        match self {
+            Measure::Tail => format!("the slowest requests of {subject} took as long as before{}", both("P99 ", text::seconds)),
+            Measure::Median => format!("the median request of {subject} took as long as before{}", both("P50 ", text::seconds)),
+            Measure::Errors if figures.is_some_and(|(ours, theirs)| ours.min(theirs) >= 1.0) => {
+                format!("no request of {subject} failed on either side")
+            }
+            Measure::Errors => format!("as many requests of {subject} failed on both sides{}", both("success ", text::share)),
+            Measure::Throughput => {
+                format!(
+                    "as many requests of {subject} succeeded a second on both sides{}",
+                    figures.map_or_else(String::new, |(ours, _)| format!(", {}", text::rate(ours)))
+                )
+            }
+            Measure::Recovery => format!("{subject} met its steady state again as soon as before{}", both("median ", text::seconds)),
+        }
+    }
+
     /// What changed by how much, from what to what: the start of the sentence.
     pub(super) fn change(self, subject: &str, change: &str, figures: Option<(f64, f64)>) -> String {
         let beside = |name: &str, show: fn(f64) -> String| {
@@ -102,9 +124,6 @@ impl Measure {
         match self {
             Measure::Tail => format!("the slowest requests of {subject} changed by {change}{}", beside("P99 ", text::seconds)),
             Measure::Median => format!("the median request of {subject} changed by {change}{}", beside("P50 ", text::seconds)),
-            Measure::Errors if figures.is_some_and(|(ours, theirs)| ours.min(theirs) >= 1.0) => {
-                format!("no request of {subject} failed on either side")
-            }
             Measure::Errors => format!("failed requests of {subject} changed by {change}{}", beside("success ", text::share)),
             Measure::Throughput => format!("successful answers of {subject} a second changed by {change}{}", beside("", text::rate)),
             Measure::Recovery => format!(

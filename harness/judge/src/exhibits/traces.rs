@@ -34,14 +34,14 @@ pub(super) fn waterfalls(view: &View<'_>) -> Vec<TraceExhibit> {
 fn slowest<'a>(arm: &Arm<'a>) -> Vec<&'a Request> {
     let window = arm.disturbed().or_else(|| arm.phase(Phase::Fault)).or_else(|| arm.phase(Phase::Steady));
     let inside = |request: &&&Request| window.is_some_and(|window| window.contains(request.due));
-    let traced = |request: &&&Request| arm.traces.contains_key(&request.trace_id);
+    let traced = |request: &&&Request| arm.traces.contains(&request.trace_id);
     let mut requests: Vec<&Request> = arm.requests.iter().filter(inside).filter(traced).copied().collect();
     requests.sort_by(|a, b| b.latency().total_cmp(&a.latency()).then(a.due.cmp(&b.due)));
     requests
 }
 
 fn waterfall(arm: &Arm<'_>, request: &Request, variant: Variant) -> TraceExhibit {
-    let spans = arm.traces.get(&request.trace_id).map_or(&[][..], Vec::as_slice);
+    let spans = arm.traces.get(&request.trace_id).unwrap_or_default();
     let tree = Tree::of(spans);
     let mut open: Vec<(usize, u32)> = tree.roots().map(|root| (root, 0)).collect();
     open.reverse();

@@ -3,6 +3,7 @@
 pub mod binomial;
 pub mod change_points;
 pub mod holm;
+pub mod likelihood;
 pub mod normal;
 pub mod quantile;
 pub mod rank_sum;

@@ -6,7 +6,7 @@
 use shakedown_model::run::Rounds;
 
 /// Rounds before which nothing passes, where there may be more than one: one instance says nothing of the next.
-const FIRST_PASS: u32 = 2;
+pub(crate) const FIRST_PASS: u32 = 2;
 
 /// The look at which a run ended, with the errors that it may spend.
 #[derive(Debug, Clone, Copy, PartialEq)]

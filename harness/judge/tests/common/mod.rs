@@ -1,5 +1,5 @@
 //! A small shop that never ran: evidence of scenarios as a conductor would have recorded it, from a seed. For tests and for the example `sample`.
-#![allow(dead_code)] // each test file uses its own part of it
+#![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use indexmap::IndexMap;
 use shakedown_model::{
@@ -324,6 +324,7 @@ fn run_meta(plays: &[(Play, Story)]) -> RunMeta {
         schema: RUN_SCHEMA.to_owned(),
         tool_version: "0.1.0".to_owned(),
         run: "20251121-104000-4f2c9d1".to_owned(),
+        imported: None,
         commit: CommitInfo {
             candidate: Some("4f2c9d1e8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d".to_owned()),
             candidate_subject: Some("orders: retry payment harder".to_owned()),
@@ -345,6 +346,7 @@ fn run_meta(plays: &[(Play, Story)]) -> RunMeta {
         started: at(0, -8.0),
         ended: Some(at(plays.len(), 2.0)),
         slot_seconds: Some(SLOT.as_secs_f64()),
+        shard: 1,
         shards: 1,
         rounds: Rounds { planned: rounds, most: rounds, done: rounds },
         scenarios: plays

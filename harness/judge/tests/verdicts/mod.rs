@@ -1,5 +1,5 @@
 //! What a judge says of one check, for tests that ask for it.
-#![allow(dead_code)] // each test file uses its own part of it
+#![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use crate::common::{Behaviour, Story, evidence};
 use shakedown_judge::judge;

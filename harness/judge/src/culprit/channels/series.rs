@@ -1,0 +1,103 @@
+//! Metrics of any kind, where there is nothing better: how far a series lies outside of what it was, in its own spread (after the robust scorer of
+//! BARO, Pham et al., FSE 2024). It needs no traces and no limits, and says little by itself: many spreads are many only to a service that was calm.
+
+use super::{Channel, Signal, note, strongest};
+use crate::{stats::median_of_sorted, text};
+use indexmap::IndexMap;
+use shakedown_model::{evidence::MetricPoint, time::Window};
+
+/// So many distances of the quartiles are half of a proof.
+const HALF: f64 = 10.0;
+/// Samples on each side.
+const FEWEST: usize = 8;
+/// Series that are read.
+const MOST_SERIES: usize = 50_000;
+
+type Series<'a> = IndexMap<(&'a str, &'a str, &'a str), Vec<f64>>;
+
+/// The series of each service that left its usual range furthest.
+pub(crate) fn signals((ours, here): (&[MetricPoint], &[Window]), (theirs, there): (&[MetricPoint], &[Window]), name: &str) -> Vec<Signal> {
+    let (now, before) = (series(ours, here), series(theirs, there));
+    let signals = now.iter().filter_map(|(series, now)| {
+        let spreads = spreads(before.get(series)?, now)?;
+        let text = format!("{} is {spreads:.0} times its usual spread away from where it was, against {name}", text::clean(series.1, 100));
+        Some(Signal {
+            channel: Channel::Metrics,
+            service: text::clean(series.0, 100),
+            operation: String::new(),
+            score: spreads / (spreads + HALF),
+            notes: vec![note("metric", text)],
+        })
+    });
+    strongest(signals.filter(|signal| signal.score >= 0.5).collect())
+}
+
+/// How far nine tenths of the values stay away from the usual middle, at least a tenth of them; `None`: it never moved, or hardly anything was seen.
+fn spreads(before: &[f64], now: &[f64]) -> Option<f64> {
+    if before.len().min(now.len()) < FEWEST {
+        return None;
+    }
+    let sorted = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let at = |values: &[f64], share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+    let before = sorted(before.to_vec());
+    let middle = median_of_sorted(&before)?;
+    let away = at(&sorted(now.iter().map(|value| (value - middle).abs()).collect()), 0.9);
+    // What never moved is measured by a hundredth of its size.
+    let spread = (at(&before, 0.75) - at(&before, 0.25)).max(0.01 * middle.abs());
+    let spreads = away / spread;
+    spreads.is_finite().then_some(spreads)
+}
+
+/// Values by service, name and labels; of counters what was added from one sample to the next.
+fn series<'a>(points: &'a [MetricPoint], windows: &[Window]) -> Series<'a> {
+    let (mut series, mut last): (Series<'a>, IndexMap<_, f64>) = (IndexMap::new(), IndexMap::new());
+    for point in points.iter().filter(|point| point.value.is_finite() && windows.iter().any(|window| window.contains(point.at))) {
+        let key = (&*point.service, &*point.name, &*point.labels);
+        if series.len() >= MOST_SERIES && !series.contains_key(&key) {
+            continue;
+        }
+        let counts = ["_total", "_count", "_sum", "_bucket"].iter().any(|ending| point.name.ends_with(ending));
+        let value = if counts { last.insert(key, point.value).map(|before| point.value - before) } else { Some(point.value) };
+        // A counter that was set back says nothing.
+        if let Some(value) = value.filter(|value| !counts || *value >= 0.0) {
+            series.entry(key).or_default().push(value);
+        }
+    }
+    series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shakedown_model::time::UnixNanos;
+
+    fn points(service: &str, name: &str, value: impl Fn(u64) -> f64) -> Vec<MetricPoint> {
+        let point = |second| MetricPoint {
+            at: UnixNanos(second * 1_000_000_000),
+            service: service.into(),
+            name: name.into(),
+            labels: "".into(),
+            value: value(second),
+        };
+        (0..60).map(point).collect()
+    }
+
+    fn window(from: u64, to: u64) -> [Window; 1] {
+        [Window { start: UnixNanos(from * 1_000_000_000), end: UnixNanos(to * 1_000_000_000) }]
+    }
+
+    #[test]
+    fn what_leaves_its_usual_range_speaks_and_what_stays_in_it_does_not() {
+        let noise = |second: u64| (second * 7 % 11) as f64;
+        let mut all = points("calm", "latency_ms", |second| 100.0 + noise(second));
+        all.extend(points("sick", "latency_ms", |second| 100.0 + noise(second) + if second >= 30 { 900.0 } else { 0.0 }));
+        all.extend(points("calm", "requests_total", |second| (second * 50) as f64));
+        let found = signals((&all, &window(30, 60)), (&all, &window(0, 30)), "before");
+        assert_eq!(found.iter().map(|signal| signal.service.as_str()).collect::<Vec<_>>(), ["sick"]);
+        assert!(found[0].score > 0.8, "{}", found[0].score);
+        assert!(signals((&all, &window(0, 30)), (&all, &window(0, 30)), "itself").is_empty());
+    }
+}
