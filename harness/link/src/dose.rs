@@ -59,7 +59,7 @@ pub struct HttpDose {
     pub requests: u64,
     /// Those that the rule was for, its share counted in.
     pub matched: u64,
-    /// Those that the link answered itself.
+    /// Those that the callee never heard of: the link answers them itself, an answer that is still owed when the setting ends too.
     pub aborted: u64,
     /// Those that went on late, to the end of their delay; the delays really added are the dose's mean and 99th percentile.
     pub delayed: u64,
@@ -247,7 +247,7 @@ impl Counter {
         });
     }
 
-    /// A request that the setting took away is answered.
+    /// The setting took a request away, and the link owes its answer.
     pub(crate) fn aborted(&self, epoch: u64) {
         self.count(epoch, |counts| counts.http.aborted += 1);
     }

@@ -46,8 +46,6 @@ struct Own {
     waits: bool,
     /// Whether the whole request came.
     complete: bool,
-    /// The setting that took the request away.
-    epoch: u64,
 }
 
 impl Conversation for State {
@@ -81,8 +79,8 @@ impl Conversation for State {
         self.side(direction).head.release()
     }
 
-    fn own(&mut self, direction: Direction, context: Context<'_>) -> Option<Bytes> {
-        if direction == Direction::Home { self.answer(context) } else { None }
+    fn own(&mut self, direction: Direction, _: Context<'_>) -> Option<Bytes> {
+        if direction == Direction::Home { self.answer() } else { None }
     }
 
     fn owes(&self, direction: Direction) -> bool {
@@ -119,18 +117,17 @@ impl State {
     }
 
     /// The next bytes of an answer of the link, if it is its turn.
-    fn answer(&mut self, context: Context<'_>) -> Option<Bytes> {
+    fn answer(&mut self) -> Option<Bytes> {
         let (Phase::Head, Some(Exchange::Own(own))) = (&self.answers.phase, self.exchanges.front_mut()) else { return None };
         if !own.complete {
             return std::mem::take(&mut own.waits).then(|| Bytes::from_static(answer::CONTINUE));
         }
-        let Own { status, closes, epoch, .. } = *own;
+        let Own { status, closes, .. } = *own;
         if closes {
             self.over = true;
             self.answers.phase = Phase::Deaf;
         }
         self.pop();
-        context.counter.aborted(epoch);
         Some(answer::own(status, closes))
     }
 
@@ -212,30 +209,38 @@ impl State {
             return Err(Malformed);
         }
         let chosen = rule.filter(|rule| self.draws.chooses(rule, matches && head.verb != Verb::Connect, context));
-        self.begin_exchange(parcels, head, length, chosen.map(|rule| (context.epoch, rule)));
+        self.begin_exchange(parcels, head, length, chosen, context);
         Ok(())
     }
 
     /// The head of a request is complete with the next `length` bytes.
-    fn begin_exchange(&mut self, parcels: &mut Parcels, head: RequestHead, length: usize, chosen: Option<(u64, &Arc<HttpRule>)>) {
+    fn begin_exchange(
+        &mut self,
+        parcels: &mut Parcels,
+        head: RequestHead,
+        length: usize,
+        chosen: Option<&Arc<HttpRule>>,
+        context: Context<'_>,
+    ) {
         let RequestHead { verb, body, upgrades, closes, waits } = head;
         let earlier = self.requests.head.next();
         let mut next = if upgrades || verb == Verb::Connect { Next::Undecided } else { Next::Head };
         let mut fate = Fate::Pass;
-        let exchange = match chosen.map(|(epoch, rule)| (epoch, rule, rule.action())) {
-            Some((epoch, _, HttpAction::Abort { status })) => {
+        let exchange = match chosen.map(|rule| (rule, rule.action())) {
+            Some((_, HttpAction::Abort { status })) => {
+                context.counter.aborted(context.epoch);
                 parcels.skip(length);
                 (fate, next) = (Fate::Drop, if closes { Next::Deaf } else { Next::Head });
-                Exchange::Own(Own { status: *status, closes, waits: waits && !body.is_done(), complete: false, epoch })
+                Exchange::Own(Own { status: *status, closes, waits: waits && !body.is_done(), complete: false })
             }
-            Some((_, _, HttpAction::Delay { duration })) => {
+            Some((_, HttpAction::Delay { duration })) => {
                 parcels.delay(&earlier, length, *duration);
                 Exchange::Theirs { verb, patch: None }
             }
             patch => {
                 parcels.insert(earlier);
                 parcels.pass(length);
-                Exchange::Theirs { verb, patch: patch.map(|(epoch, rule, _)| (epoch, Arc::clone(rule))) }
+                Exchange::Theirs { verb, patch: patch.map(|(rule, _)| (context.epoch, Arc::clone(rule))) }
             }
         };
         self.stirred |= matches!(exchange, Exchange::Own(_));
@@ -252,7 +257,7 @@ impl State {
             self.answers.begin_next();
             self.pop();
             // One read may bring the answers before and behind the link's own.
-            while let Some(answer) = self.answer(context) {
+            while let Some(answer) = self.answer() {
                 parcels.insert(answer);
             }
         }

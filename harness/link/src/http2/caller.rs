@@ -89,13 +89,14 @@ impl State {
     }
 
     fn abort(&mut self, envelope: &Envelope, fields: Vec<Field>, context: Context<'_>) {
+        context.counter.aborted(context.epoch);
         self.streams.abort(envelope.stream);
         if envelope.ends_stream {
             self.streams.end(envelope.stream);
         }
         self.lane(Direction::Out).rewrite();
         self.lane(Direction::Home).rewrite();
-        self.say(Direction::Home, Own::Answer { stream: envelope.stream, fields, epoch: context.epoch });
+        self.say(Direction::Home, Own::Answer { stream: envelope.stream, fields });
     }
 
     fn hear_caller_settings(&mut self, frame: &Frame) -> Result<(), Malformed> {

@@ -52,11 +52,10 @@ pub(super) struct State {
 /// Something that the link has to say.
 pub(super) enum Own {
     Frame(Bytes),
-    /// The answer to a request that this setting took away.
+    /// The answer to a request that was taken away.
     Answer {
         stream: u32,
         fields: Vec<Field>,
-        epoch: u64,
     },
 }
 
@@ -304,8 +303,7 @@ impl Conversation for State {
         self.stirred |= self.own[direction as usize].len() > WAITING;
         match self.own[direction as usize].pop_front() {
             Some(Own::Frame(frame)) => Some(frame),
-            Some(Own::Answer { stream, fields, epoch }) => {
-                context.counter.aborted(epoch);
+            Some(Own::Answer { stream, fields }) => {
                 let envelope = Envelope::headers(stream, true);
                 Some(self.lane(direction).write(&envelope, &encoded(&fields)))
             }

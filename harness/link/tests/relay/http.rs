@@ -106,6 +106,9 @@ async fn the_body_of_an_aborted_request_is_drained_before_the_answer_and_asked_f
         tokio::task::yield_now().await;
     }
     nothing_is_there(&caller);
+    // So may the setting: what it took away is in its dose, and answered still.
+    rig.link.set(Behaviour::Pass);
+    assert_eq!((rig.link.dose().http.matched, rig.link.dose().http.aborted), (1, 1));
     caller.write_all(b"x\r\n\r\n").await.unwrap();
     hear(&mut caller, OWN).await;
     assert_eq!(kind_of_end(&mut caller).await, None);
