@@ -2,10 +2,10 @@
 //! telemetry. Prints Markdown. `--quick` plays a tenth: a smoke run, whose figures mean little. Names of parts (`paired watched calm speed`) choose some.
 //!
 //! Parameters may be looked at on the even seeds only; the odd ones are what counts.
-#![allow(clippy::print_stdout)] // tables are what it is for
+#![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 #[path = "../gate/chance.rs"]
-#[allow(dead_code)] // the gate's bench draws more kinds of numbers
+#[allow(dead_code, reason = "the gate's bench draws more kinds of numbers")]
 mod chance;
 #[path = "../../tests/common/mod.rs"]
 mod common;

@@ -30,7 +30,7 @@ impl Rate {
     }
 
     /// `97 %`; a dash where nothing was tried.
-    #[allow(dead_code)] // not every bench that shares this file prints rates without their interval
+    #[allow(dead_code, reason = "not every bench that shares this file prints rates without their interval")]
     pub(crate) fn percent(self) -> String {
         if self.trials == 0 { "–".to_owned() } else { format!("{:.0} %", 100.0 * self.share()) }
     }
