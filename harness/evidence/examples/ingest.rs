@@ -1,7 +1,7 @@
 //! What the receiver costs, end to end to the files of the evidence: `make bench-ingest`.
 //!
 //! The receiver is a process of its own, whose processor time (user and system, all threads) is what is counted; the client is another, which
-//! sends batches of 512 spans over loopback that were encoded before. `SPANS` says how many (1,000,000); JSON takes half of them.
+//! sends batches of 512 spans over loopback. `SPANS` says how many (1,000,000); JSON takes half of them.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a measurement for people")]
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
+    collector::trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
     common::v1::{AnyValue, KeyValue, any_value::Value},
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
@@ -22,6 +22,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -31,13 +32,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::http::uri::PathAndQuery,
-    transport::Endpoint,
-};
+use tonic::transport::{Channel, Endpoint};
 
 const BATCH: u64 = 512;
 /// Different batches, so that none repeats within reach of the compressor.
@@ -73,14 +68,14 @@ async fn main() {
 
 async fn row(name: &str, way: Way, spans: u64, every: Option<Duration>) {
     let directory = std::env::temp_dir().join(format!("ingest-{}", std::process::id()));
-    let batches: Vec<Bytes> = (0..BATCHES).map(|number| encoded(way, &batch(number))).collect();
+    let batches: Arc<Vec<Batch>> = Arc::new((0..BATCHES).map(|number| Batch::new(way, batch(number))).collect());
     let (mut child, http, grpc) = start(&directory);
     let began = Instant::now();
     let sent = spans / BATCH;
     let again = send(way, if way == Way::Grpc { grpc } else { http }, &batches, sent, every).await;
     let seconds = began.elapsed().as_secs_f64();
     let (cpu, peak, losses) = end(&mut child);
-    let bytes = batches.iter().map(Bytes::len).sum::<usize>() as f64 / (BATCHES * BATCH) as f64;
+    let bytes = batches.iter().map(|batch| batch.bytes.len()).sum::<usize>() as f64 / (BATCHES * BATCH) as f64;
     let kept = sent * BATCH;
     assert_eq!(written(&directory), kept, "every span that was sent is in the files: {losses}");
     let share = every.map_or_else(String::new, |_| format!(" ({:.1} % of a core)", cpu / seconds * 100.0));
@@ -196,16 +191,25 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-fn encoded(way: Way, batch: &ExportTraceServiceRequest) -> Bytes {
-    if way == Way::Json { serde_json::to_vec(batch).unwrap().into() } else { batch.encode_to_vec().into() }
+/// Spans that are sent at once: as a message to a client that encodes it, and as bytes.
+struct Batch {
+    message: ExportTraceServiceRequest,
+    bytes: Bytes,
+}
+
+impl Batch {
+    fn new(way: Way, message: ExportTraceServiceRequest) -> Batch {
+        let bytes = if way == Way::Json { serde_json::to_vec(&message).unwrap() } else { message.encode_to_vec() };
+        Batch { message, bytes: bytes.into() }
+    }
 }
 
 /// Sends so many batches over a few connections; answers how often one had to be sent again.
-async fn send(way: Way, address: SocketAddr, batches: &[Bytes], count: u64, every: Option<Duration>) -> u64 {
+async fn send(way: Way, address: SocketAddr, batches: &Arc<Vec<Batch>>, count: u64, every: Option<Duration>) -> u64 {
     let mut clients = JoinSet::new();
     let senders = if every.is_some() { 1 } else { AT_ONCE };
     for sender in 0..senders {
-        let batches = batches.to_vec();
+        let batches = Arc::clone(batches);
         clients.spawn(async move {
             let mut ticks = interval(every.unwrap_or(Duration::from_secs(3600)));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -216,7 +220,7 @@ async fn send(way: Way, address: SocketAddr, batches: &[Bytes], count: u64, ever
                     ticks.tick().await;
                 }
                 let batch = &batches[(number % batches.len() as u64) as usize];
-                while !client.send(batch.clone()).await {
+                while !client.send(batch).await {
                     again += 1;
                     sleep(Duration::from_millis(20)).await;
                 }
@@ -232,7 +236,7 @@ async fn send(way: Way, address: SocketAddr, batches: &[Bytes], count: u64, ever
 }
 
 enum Client {
-    Grpc(Grpc<tonic::transport::Channel>),
+    Grpc(TraceServiceClient<Channel>),
     Http { sender: http1::SendRequest<Full<Bytes>>, address: SocketAddr, content_type: &'static str, _driving: JoinSet<hyper::Result<()>> },
 }
 
@@ -240,7 +244,7 @@ impl Client {
     async fn connect(way: Way, address: SocketAddr) -> Client {
         if way == Way::Grpc {
             let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-            return Client::Grpc(Grpc::new(channel));
+            return Client::Grpc(TraceServiceClient::new(channel));
         }
         let stream = TcpStream::connect(address).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
@@ -251,61 +255,18 @@ impl Client {
     }
 
     /// Whether it was taken.
-    async fn send(&mut self, batch: Bytes) -> bool {
+    async fn send(&mut self, batch: &Batch) -> bool {
         match self {
-            Client::Grpc(grpc) => {
-                grpc.ready().await.unwrap();
-                let path = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-                grpc.unary(tonic::Request::new(batch), path, Raw).await.is_ok()
-            }
+            Client::Grpc(grpc) => grpc.export(batch.message.clone()).await.is_ok(),
             Client::Http { sender, address, content_type, .. } => {
                 let request =
                     Request::post("/v1/traces").header(header::HOST, address.to_string()).header(header::CONTENT_TYPE, *content_type);
                 sender.ready().await.unwrap();
-                let response = sender.send_request(request.body(Full::new(batch)).unwrap()).await.unwrap();
+                let response = sender.send_request(request.body(Full::new(batch.bytes.clone())).unwrap()).await.unwrap();
                 let taken = response.status().is_success();
                 response.into_body().collect().await.unwrap();
                 taken
             }
         }
-    }
-}
-
-/// Messages as bytes.
-#[derive(Clone, Copy)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Raw;
-    type Decoder = Raw;
-
-    fn encoder(&mut self) -> Raw {
-        Raw
-    }
-
-    fn decoder(&mut self) -> Raw {
-        Raw
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put(to, item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        let length = bytes::Buf::remaining(from);
-        Ok(Some(bytes::Buf::copy_to_bytes(from, length)))
     }
 }
