@@ -137,17 +137,11 @@ fn two_runs_are_put_side_by_side_and_nothing_is_decided() {
 fn a_release_of_which_nothing_is_known_is_not_ready_and_says_what_to_do() {
     let folder = Folder::new();
     folder.write("shakedown.yaml", PROCESS_CONFIG);
-    let git = |arguments: &[&str]| {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
-        let ran = Command::new("git").args(identity).args(arguments).current_dir(folder.path()).output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
-    };
-    git(&["init", "-q"]);
+    folder.git(&["init", "-q"]);
     for subject in ["first", "second"] {
         folder.write("note", subject);
-        git(&["add", "-A"]);
-        git(&["commit", "-qm", subject]);
+        folder.git(&["add", "-A"]);
+        folder.git(&["commit", "-qm", subject]);
     }
     let ran = folder.shakedown(&["release", "HEAD^..HEAD", "--html", "release.html", "--markdown", "release.md", "--json", "release.json"]);
     ran.expect_code(3);
@@ -156,7 +150,7 @@ fn a_release_of_which_nothing_is_known_is_not_ready_and_says_what_to_do() {
     // A run of the tip that is here counts.
     let sample = std::fs::read_to_string(repository().join("fixtures/runs/sample-result.json")).unwrap();
     let mut result: Value = serde_json::from_str(&sample).unwrap();
-    result["commit"]["candidate"] = git(&["rev-parse", "HEAD"]).into();
+    result["commit"]["candidate"] = folder.git(&["rev-parse", "HEAD"]).into();
     folder.write(".shakedown/runs/20260101-000000-x/result.json", &result.to_string());
     folder.write(".shakedown/runs/20260102-000000-y/result.json", "{");
     let ran = folder.shakedown(&["release", "HEAD^", "--html", "release.html", "--markdown", "release.md", "--json", "release.json"]);

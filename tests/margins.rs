@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 use shakedown_tests::{Folder, result, shop};
-use std::process::Command;
 
 /// The shop in which `orders` waits so long for `payment`.
 fn config(timeout_ms: u32) -> String {
@@ -33,20 +32,13 @@ scenarios:
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.copy(&shop());
-    git(&folder, &["init", "-q"]);
+    folder.git(&["init", "-q"]);
     for timeout_ms in [900, 300] {
         folder.write("shakedown.yaml", &config(timeout_ms));
-        git(&folder, &["add", "-A"]);
-        git(&folder, &["commit", "-q", "-m", "orders: how long it waits"]);
+        folder.git(&["add", "-A"]);
+        folder.git(&["commit", "-q", "-m", "orders: how long it waits"]);
     }
     folder
-}
-
-fn git(folder: &Folder, arguments: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(arguments);
-    let ran = git.current_dir(folder.path()).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 /// The bracket of a variant, which must hold the boundary.

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use shakedown_tests::{Folder, Ran, findings, result, shop, signal, wait_for_each};
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
 /// The shop, committed: candidate and baseline are the same commit, each with instances of its own.
 fn shop_folder(baseline: &str, scenario: &str) -> Folder {
@@ -28,21 +28,14 @@ scenarios: [{scenario}]
 "#
     );
     folder.write("shakedown.yaml", &config);
-    git(&folder, &["init", "-q"]);
+    folder.git(&["init", "-q"]);
     commit(&folder);
     folder
 }
 
 fn commit(folder: &Folder) {
-    git(folder, &["add", "-A"]);
-    git(folder, &["commit", "-q", "-m", "the shop"]);
-}
-
-fn git(folder: &Folder, arguments: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]).args(arguments);
-    let ran = git.current_dir(folder.path()).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    folder.git(&["add", "-A"]);
+    folder.git(&["commit", "-q", "-m", "the shop"]);
 }
 
 fn slow(limit: &str) -> String {
@@ -240,4 +233,58 @@ fn the_plan_tells_rounds_and_their_time_and_what_can_prove_little() {
         planned.contains("! one round") && planned.contains("hold 5 pairs of slots") && planned.contains("make them 12 s"),
         "{planned}"
     );
+}
+
+/// Answers 503 to the first question for its steady state, where `cold` says so.
+const COLD: &str = r#"
+import os, pathlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+cold = [pathlib.Path("cold").read_text().strip() == "yes"]
+class Web(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        status = 503 if self.path == "/steady" and cold[0] else 200
+        if self.path == "/steady":
+            cold[0] = False
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+host, port = os.environ["LISTEN"].rsplit(":", 1)
+ThreadingHTTPServer((host, int(port)), Web).serve_forever()
+"#;
+
+#[test]
+fn a_baseline_that_is_cold_at_first_is_asked_again_as_a_candidate_is() {
+    let folder = Folder::new();
+    let config = r#"
+services:
+  process:
+    web: { run: [python3, web.py], env: { LISTEN: "{{ listen }}" }, ready: { http: /readyz } }
+load:
+  main: { to: "web:8080", request: GET /, rate: 40/s, timeout: 2s }
+steady_state: [{ http: "GET web:8080/steady", status: 200 }]
+baseline: { rounds: 1 }
+phases: { warmup: 1s, steady: 2s, recovery: 1s }
+scenarios: [{ scenario: frozen, faults: [{ for: 1s, on: web, pause: {} }] }]
+"#;
+    folder.write("shakedown.yaml", config);
+    folder.write("web.py", COLD);
+    folder.git(&["init", "-q"]);
+    for cold in ["yes", "no"] {
+        folder.write("cold", cold);
+        commit(&folder);
+    }
+    folder.shakedown(&["run", "--runtime", "process", "--base", "HEAD^", "--out", "out", "--mode", "warn"]).expect_code(0);
+    let asked: Vec<(Value, Value)> = lines(&folder, "out/events.jsonl")
+        .into_iter()
+        .filter(|event| event["event"] == "steady_state")
+        .map(|event| (event["variant"].clone(), event["holds"].clone()))
+        .collect();
+    let of = |variant: &str| asked.iter().filter(|(other, _)| other == variant).map(|(_, holds)| holds == true).collect::<Vec<_>>();
+    assert_eq!((of("candidate"), of("baseline")), (vec![true, true], vec![false, true]), "{asked:?}");
+    let steady =
+        |verdict| findings(&result(&folder.path().join("out")), verdict).into_iter().filter(|id| id.contains("steady-state")).count();
+    assert_eq!((steady("pass"), steady("inconclusive")), (2, 0));
 }

@@ -63,6 +63,15 @@ impl Folder {
         fs::write(path, text).expect("a file can be written");
     }
 
+    /// Asks git here, and answers what it printed.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]).args(arguments);
+        let ran = git.current_dir(self.path()).env("GIT_CONFIG_GLOBAL", "/dev/null").output().expect("git is there");
+        assert!(ran.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+    }
+
     /// Reads a file.
     pub fn read(&self, name: &str) -> String {
         let path = self.path().join(name);

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::git;
 use shakedown_commits::{Checkout, CiEnvironment, Question, Repository, Selection, seed_of};
 use shakedown_model::{experiment::BaselineCommit, run::CommitInfo};
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -22,7 +25,7 @@ impl Fixture {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        git_in(self.path(), arguments)
+        git(self.path(), arguments)
     }
 
     fn commit(&self, file: &str, message: &str) -> String {
@@ -35,18 +38,6 @@ impl Fixture {
     fn find(&self, ci: &CiEnvironment) -> CommitInfo {
         find_in(self.path(), ci)
     }
-}
-
-fn git_in(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn find_in(folder: &Path, ci: &CiEnvironment) -> CommitInfo {
@@ -260,7 +251,7 @@ fn the_first_commit_has_no_baseline_and_says_why() {
 fn clone(fixture: &Fixture, arguments: &[&str]) -> tempfile::TempDir {
     let clone = tempfile::tempdir().unwrap();
     let url = format!("file://{}", fixture.path().display());
-    git_in(clone.path(), &[&["clone", "-q"], arguments, &[url.as_str(), "."]].concat());
+    git(clone.path(), &[&["clone", "-q"], arguments, &[url.as_str(), "."]].concat());
     clone
 }
 
@@ -291,10 +282,10 @@ fn a_shallow_clone_of_a_test_merge_is_told_from_one_that_is_deep_enough() {
     fixture.git(&["update-ref", "refs/pull/7/merge", "HEAD"]);
     for depth in ["1", "2"] {
         let runner = tempfile::tempdir().unwrap();
-        git_in(runner.path(), &["init", "-q"]);
+        git(runner.path(), &["init", "-q"]);
         let url = format!("file://{}", fixture.path().display());
-        git_in(runner.path(), &["fetch", "-q", "--no-tags", "--depth", depth, &url, "+refs/pull/7/merge:refs/remotes/pull/7/merge"]);
-        git_in(runner.path(), &["checkout", "-q", "--detach", "refs/remotes/pull/7/merge"]);
+        git(runner.path(), &["fetch", "-q", "--no-tags", "--depth", depth, &url, "+refs/pull/7/merge:refs/remotes/pull/7/merge"]);
+        git(runner.path(), &["checkout", "-q", "--detach", "refs/remotes/pull/7/merge"]);
         let found = find_in(runner.path(), &CiEnvironment { target_branch: Some("main".to_owned()), ..pull_request(Some(&merge)) });
         if depth == "1" {
             assert_cut_off(&found);
@@ -322,11 +313,11 @@ fn a_merge_base_that_a_cut_history_makes_wrong_is_not_believed() {
     fixture.commit("c", "c");
     fixture.git(&["merge", "-q", "-m", "m", "side"]);
     let shallow = clone(&fixture, &["--depth", "2", "--branch", "main"]);
-    git_in(shallow.path(), &["fetch", "-q", "--depth", "3", "origin", "feature:feature"]);
-    git_in(shallow.path(), &["checkout", "-q", "feature"]);
-    assert_eq!(git_in(shallow.path(), &["merge-base", "HEAD", "origin/main"]), side, "git itself is misled");
+    git(shallow.path(), &["fetch", "-q", "--depth", "3", "origin", "feature:feature"]);
+    git(shallow.path(), &["checkout", "-q", "feature"]);
+    assert_eq!(git(shallow.path(), &["merge-base", "HEAD", "origin/main"]), side, "git itself is misled");
     assert_cut_off(&find_in(shallow.path(), &CiEnvironment::default()));
-    git_in(shallow.path(), &["fetch", "-q", "--unshallow"]);
+    git(shallow.path(), &["fetch", "-q", "--unshallow"]);
     let found = find_in(shallow.path(), &CiEnvironment::default()).baseline.unwrap();
     assert!([right, side].contains(&found), "with all of history both are merge-bases");
 }
@@ -343,7 +334,7 @@ fn a_shallow_clone_that_holds_all_that_matters_is_good_enough() {
     fixture.git(&["checkout", "-q", "main"]);
     fixture.commit("c", "others went on");
     let shallow = clone(&fixture, &["--depth", "2", "--no-single-branch"]);
-    git_in(shallow.path(), &["checkout", "-q", "feature"]);
+    git(shallow.path(), &["checkout", "-q", "feature"]);
     let found = find_in(shallow.path(), &CiEnvironment::default());
     assert_eq!((found.baseline, &*found.baseline_source), (Some(base), "merge-base with origin/HEAD"));
 }

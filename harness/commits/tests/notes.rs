@@ -2,23 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::git;
 use shakedown_commits::{NotesMerge, Repository};
 use std::{path::Path, process::Command};
 
 const OURS: &str = "refs/notes/shakedown";
 const THEIRS: &str = "refs/notes/shakedown-origin";
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 fn open(folder: &Path) -> Repository {
     Repository::discover(folder).unwrap().unwrap()

@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod common;
+
+use common::git;
 use shakedown_commits::{Prune, Repository, Store};
 use shakedown_model::{
     plan::RuntimeKind,
     run::{Abort, AbortKind, CommitInfo, Machine, RUN_SCHEMA, Rounds, RunMeta},
     time::UnixNanos,
 };
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
     RunMeta {
@@ -93,12 +96,6 @@ fn pruning_keeps_the_newest_of_each_machine_class_and_nothing_that_is_too_old() 
 #[test]
 fn pruning_lets_commits_go_that_nothing_leads_to() {
     let folder = tempfile::tempdir().unwrap();
-    let git = |place: &Path, arguments: &[&str]| {
-        let output =
-            Command::new("git").args(["-c", "user.name=t", "-c", "user.email=t@x"]).args(arguments).current_dir(place).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    };
     let place = folder.path().join("repository");
     std::fs::create_dir(&place).unwrap();
     git(&place, &["init", "-q", "-b", "main"]);

@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../../commits/tests/common/mod.rs"]
+mod common;
+
+use common::git;
 use shakedown_commits::{NotesMerge, Repository};
 use shakedown_history::{History, HistoryError};
 use shakedown_model::{
@@ -10,7 +14,6 @@ use shakedown_model::{
     time::UnixNanos,
     verdict::Verdict,
 };
-use std::{path::Path, process::Command};
 
 fn record(commit: &str, time: u64) -> HistoryRecord {
     HistoryRecord {
@@ -29,13 +32,6 @@ fn record(commit: &str, time: u64) -> HistoryRecord {
             doses: Vec::new(),
         }],
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output =
-        Command::new("git").args(["-c", "user.name=t", "-c", "user.email=t@x"]).args(arguments).current_dir(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";

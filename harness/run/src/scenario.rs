@@ -134,22 +134,23 @@ impl Stage<'_> {
         }
     }
 
-    /// Asks for steady state; where it does not hold, waits once more as long: a cold cache is no broken system.
+    /// Asks for steady state; where it does not hold of any side, waits once more as long and asks of that time alone: a cold cache is no broken system.
+    /// The candidate decides; a baseline that is not in its steady state is told and left to the judge.
     async fn steady_state(&self, scenario: &Scenario, record: &mut ScenarioRun) -> Result<Result<(), String>, Stop> {
-        let mut outcome = self.ask_steady(scenario).await;
-        if outcome.is_err() {
+        let mut answers = self.ask_steady(scenario).await;
+        if answers.iter().any(|(_, answer)| answer.is_err()) {
+            self.live.clear();
             self.hold(scenario.phases.steady.0, &scenario.stop_when).await?;
-            outcome = self.ask_steady(scenario).await;
+            answers = self.ask_steady(scenario).await;
             if let Some(steady) = record.phases.last_mut() {
                 steady.end = now();
             }
         }
-        Ok(outcome)
+        Ok(answers.into_iter().filter(|(variant, _)| *variant == Variant::Candidate).try_for_each(|(_, answer)| answer))
     }
 
-    /// The candidate decides; a baseline that is not in its steady state is told and left to the judge.
-    async fn ask_steady(&self, scenario: &Scenario) -> Result<(), String> {
-        let mut answer = Ok(());
+    async fn ask_steady(&self, scenario: &Scenario) -> Vec<(Variant, Result<(), String>)> {
+        let mut answers = Vec::new();
         for side in self.sides {
             let outcome = steady::check(&self.orders.experiment.steady_state, side, &self.live).await;
             let (holds, detail) = match &outcome {
@@ -157,11 +158,9 @@ impl Stage<'_> {
                 Err(detail) => (false, detail.clone()),
             };
             self.say(Event::SteadyState { scenario: scenario.name.clone(), variant: side.variant, holds, detail });
-            if side.variant == Variant::Candidate {
-                answer = outcome.map(|_| ());
-            }
+            answers.push((side.variant, outcome.map(|_| ())));
         }
-        answer
+        answers
     }
 
     /// Waits, watching for signals and stop conditions. Cancel-safe.
