@@ -3,20 +3,16 @@
 //! `None` wherever something is not as the specification has it: the derived reader reads it then, and says what is wrong.
 
 use super::line::{Line, Parts, Scalar, Writer};
-use crate::read::{Borrowed, integer};
+use crate::read::{Borrowed, Value, integer};
 use opentelemetry_proto::tonic::{
-    common::v1::{AnyValue, InstrumentationScope},
+    common::v1::InstrumentationScope,
     resource::v1::Resource,
     trace::v1::{
         Status,
         span::{Event, Link},
     },
 };
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, Visitor},
-};
-use std::fmt;
+use serde::Deserialize;
 
 /// An `ExportTraceServiceRequest`, whose parts were counted before.
 pub(crate) fn traces(json: &[u8]) -> Option<Line> {
@@ -99,15 +95,6 @@ struct Pair<'a> {
     value: Option<Value<'a>>,
 }
 
-enum Value<'a> {
-    Empty,
-    Text(Borrowed<'a>),
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Other(AnyValue),
-}
-
 impl Span<'_> {
     fn write(self, writer: &mut Writer) -> Option<bool> {
         let (trace, span, parent) = (Bytes::of(&self.trace_id)?, Bytes::of(&self.span_id)?, Bytes::of(&self.parent_span_id)?);
@@ -164,79 +151,5 @@ impl Bytes {
 
     fn get(&self) -> &[u8] {
         &self.bytes[..self.length]
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value<'a>, D::Error> {
-        deserializer.deserialize_map(OneOf)
-    }
-}
-
-struct OneOf;
-
-impl<'de> Visitor<'de> for OneOf {
-    type Value = Value<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an OTLP value, such as {\"stringValue\": \"…\"}")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value<'de>, M::Error> {
-        let mut value = Value::Empty;
-        while let Some(kind) = map.next_key::<Borrowed<'de>>()? {
-            if !matches!(value, Value::Empty) {
-                return Err(M::Error::custom("two values at once"));
-            }
-            value = match kind.as_str() {
-                "stringValue" => Value::Text(map.next_value()?),
-                "boolValue" => Value::Bool(map.next_value()?),
-                "intValue" => Value::Int(map.next_value::<Int>()?.0),
-                "doubleValue" => Value::Double(map.next_value()?),
-                "arrayValue" | "kvlistValue" | "bytesValue" => {
-                    Value::Other(nested(kind.as_str(), map.next_value()?).map_err(M::Error::custom)?)
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    Value::Empty
-                }
-            };
-        }
-        Ok(value)
-    }
-}
-
-fn nested(kind: &str, value: serde_json::Value) -> serde_json::Result<AnyValue> {
-    serde_json::from_value(serde_json::Map::from_iter([(kind.to_owned(), value)]).into())
-}
-
-/// A signed 64-bit integer, which Protobuf's JSON writes as text.
-struct Int(i64);
-
-impl<'de> Deserialize<'de> for Int {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Int, D::Error> {
-        deserializer.deserialize_any(IntOrText)
-    }
-}
-
-struct IntOrText;
-
-impl Visitor<'_> for IntOrText {
-    type Value = Int;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a whole number, bare or as text")
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Int, E> {
-        Ok(Int(number))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Int, E> {
-        i64::try_from(number).map(Int).map_err(E::custom)
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Int, E> {
-        text.parse().map(Int).map_err(E::custom)
     }
 }

@@ -35,7 +35,7 @@ use shakedown_model::{
 };
 use std::{fs, io, path::Path, thread};
 use texts::Texts;
-pub(crate) use values::{Text as Borrowed, UNKNOWN_SERVICE, integer};
+pub(crate) use values::{Text as Borrowed, UNKNOWN_SERVICE, Value, integer};
 
 /// Largest `run.json`, `experiment.yaml` or `losses.json`.
 const SMALL_FILE: u64 = 64 << 20;

@@ -25,8 +25,8 @@ impl Texts {
     }
 
     /// A key that is there twice keeps its last value.
-    pub(super) fn attributes<'t>(&mut self, pairs: impl Iterator<Item = (&'t str, &'t str)>) -> Attributes {
-        let pairs: Vec<Attribute> = pairs.map(|(key, value)| self.pair(key, value)).collect();
+    pub(super) fn attributes<'t>(&mut self, pairs: impl Iterator<Item = (&'t str, impl AsRef<str>)>) -> Attributes {
+        let pairs: Vec<Attribute> = pairs.map(|(key, value)| self.pair(key, value.as_ref())).collect();
         let addresses: Vec<usize> = pairs.iter().map(|pair| Attribute::as_ptr(pair).addr()).collect();
         if let Some(known) = self.lists.get(&*addresses) {
             return known.clone();

@@ -3,7 +3,7 @@
 
 use super::{
     texts::Texts,
-    values::{Text as Borrowed, Value, integer},
+    values::{Text as Borrowed, UNKNOWN_SERVICE, Value, integer},
 };
 use crate::admit::{ATTRIBUTES, TEXT};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use shakedown_model::{
     text::Text,
     time::UnixNanos,
 };
+use std::borrow::Cow;
 
 /// `STATUS_CODE_ERROR`.
 const ERROR: i64 = 2;
@@ -22,7 +23,7 @@ pub(super) fn read(line: &[u8], texts: &mut Texts, spans: &mut Vec<SpanRecord>) 
     let request: Request = serde_json::from_slice(line)?;
     let mut refused = 0;
     for resource in request.resource_spans {
-        let service = texts.text(service(resource.resource.as_ref()));
+        let service = texts.text(&service(resource.resource.as_ref()));
         for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
             match record(&span, &service, texts) {
                 Some(record) => spans.push(record),
@@ -96,15 +97,18 @@ struct Status {
     code: i64,
 }
 
-fn service<'s>(resource: Option<&'s Resource<'_>>) -> &'s str {
+fn service<'s>(resource: Option<&'s Resource<'_>>) -> Cow<'s, str> {
     let attributes = resource.map(|resource| &resource.attributes[..]).unwrap_or_default();
     let name = attributes.iter().find(|pair| pair.key.as_str() == "service.name").map(Pair::value);
-    name.filter(|name| !name.is_empty()).unwrap_or(super::values::UNKNOWN_SERVICE)
+    name.filter(|name| !name.is_empty()).unwrap_or(Cow::Borrowed(UNKNOWN_SERVICE))
 }
 
 impl Pair<'_> {
-    fn value(&self) -> &str {
-        self.value.as_ref().map_or("", |value| cut(value.as_str()))
+    fn value(&self) -> Cow<'_, str> {
+        match self.value.as_ref().map_or(Cow::Borrowed(""), Value::text) {
+            Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
+            Cow::Owned(text) => Cow::Owned(cut(&text).to_owned()),
+        }
     }
 }
 

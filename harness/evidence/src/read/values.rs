@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::json;
 use shakedown_model::ids::hex;
@@ -26,12 +26,32 @@ impl Text<'_> {
     }
 }
 
-/// An `AnyValue` of a line, as text.
-pub(super) struct Value<'a>(Text<'a>);
+/// An `AnyValue` of a line. Two values at once are an error.
+pub(crate) enum Value<'a> {
+    Empty,
+    Text(Text<'a>),
+    Bool(bool),
+    Int(i64),
+    Double(f64),
+    /// A list, a map or bytes, as long as it came.
+    Other(AnyValue),
+}
 
 impl Value<'_> {
-    pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
+    /// As [`text`] has it, bounded.
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        Cow::Owned(match self {
+            Value::Text(text) => return Cow::Borrowed(text.as_str()),
+            Value::Empty => return Cow::Borrowed(""),
+            Value::Bool(value) => value.to_string(),
+            Value::Int(number) => number.to_string(),
+            Value::Double(number) => json!(number).to_string(),
+            Value::Other(value) => {
+                let mut value = value.clone();
+                bound(&mut value);
+                text(value)
+            }
+        })
     }
 }
 
@@ -51,26 +71,62 @@ impl<'de> Visitor<'de> for OneOf {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value<'de>, M::Error> {
-        let mut value = Value(Text::default());
+        let mut value = Value::Empty;
         while let Some(kind) = map.next_key::<Text<'de>>()? {
-            value = Value(match kind.as_str() {
-                "stringValue" => map.next_value()?,
-                kind => Text(Cow::Owned(other(kind, map.next_value()?).map_err(M::Error::custom)?)),
-            });
+            if !matches!(value, Value::Empty) {
+                return Err(M::Error::custom("two values at once"));
+            }
+            value = match kind.as_str() {
+                "stringValue" => Value::Text(map.next_value()?),
+                "boolValue" => Value::Bool(map.next_value()?),
+                "intValue" => Value::Int(map.next_value::<Int>()?.0),
+                "doubleValue" => Value::Double(map.next_value()?),
+                "arrayValue" | "kvlistValue" | "bytesValue" => {
+                    Value::Other(nested(kind.as_str(), map.next_value()?).map_err(M::Error::custom)?)
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    Value::Empty
+                }
+            };
         }
         Ok(value)
     }
 }
 
-/// Whole numbers are common; what is seldom goes the long way.
-fn other(kind: &str, value: serde_json::Value) -> serde_json::Result<String> {
-    if let ("intValue", Some(number)) = (kind, value.as_i64()) {
-        return Ok(number.to_string());
+fn nested(kind: &str, value: serde_json::Value) -> serde_json::Result<AnyValue> {
+    serde_json::from_value(serde_json::Map::from_iter([(kind.to_owned(), value)]).into())
+}
+
+/// A signed 64-bit integer, which Protobuf's JSON writes as text.
+struct Int(i64);
+
+impl<'de> Deserialize<'de> for Int {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Int, D::Error> {
+        deserializer.deserialize_any(IntOrText)
     }
-    let value = serde_json::Map::from_iter([(kind.to_owned(), value)]);
-    let mut value: AnyValue = serde_json::from_value(value.into())?;
-    bound(&mut value);
-    Ok(text(value))
+}
+
+struct IntOrText;
+
+impl Visitor<'_> for IntOrText {
+    type Value = Int;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a whole number, bare or as text")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Int, E> {
+        Ok(Int(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Int, E> {
+        i64::try_from(number).map(Int).map_err(E::custom)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Int, E> {
+        text.parse().map(Int).map_err(E::custom)
+    }
 }
 
 /// A 64-bit integer, which Protobuf's JSON writes as text (<https://protobuf.dev/programming-guides/json/>).
