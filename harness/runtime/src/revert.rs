@@ -106,6 +106,7 @@ impl Engine {
     }
 
     pub(crate) async fn remove_container(&self, name: &str, run: &str) -> Result<(), RevertError> {
+        let _turn = self.removals.acquire().await.map_err(|closed| RevertError(closed.to_string()))?;
         while self.our_container(name, run).await?.is_some() {
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             match self.docker.remove_container(name, Some(options)).await {

@@ -22,9 +22,12 @@ use std::{
 use testcontainers::{
     ContainerAsync, GenericImage, ImageExt, TestcontainersError, core::client::docker_client_instance, runners::AsyncRunner,
 };
+use tokio::sync::Semaphore;
 
 /// How long the engine has to say who it is.
 const HELLO: Duration = Duration::from_secs(5);
+/// Containers that are removed at once.
+const REMOVALS: usize = 2;
 
 type SuspendedStart = Pin<Box<dyn Future<Output = Result<ContainerAsync<GenericImage>, TestcontainersError>> + Send>>;
 
@@ -35,6 +38,9 @@ pub struct Engine {
     pub(crate) version: String,
     /// `1.41`.
     pub(crate) api: String,
+    /// Held by who removes a container: where a dozen leave their networks at the same moment, engine 20.10 can lock itself up for good (each waits for
+    /// another's lock in its network store).
+    pub(crate) removals: Semaphore,
     /// Keeps testcontainers' negotiated client alive; see the head of this file.
     _suspended: Mutex<SuspendedStart>,
 }
@@ -65,6 +71,7 @@ impl Engine {
             api: docker.client_version().to_string(),
             version: version.version.unwrap_or_else(|| "of unknown version".to_owned()),
             docker,
+            removals: Semaphore::new(REMOVALS),
             _suspended: Mutex::new(suspended),
         })
     }
