@@ -6,11 +6,12 @@ use serde_json::Value;
 use std::{collections::BTreeMap, process::Command};
 
 /// Each room and the rooms it may use. What is not listed here is not a room.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("shakedown-model", &[]),
     ("shakedown-undo", &["shakedown-model"]),
     ("shakedown-judge", &["shakedown-model"]),
     ("shakedown-reporters", &["shakedown-model"]),
+    ("shakedown-front", &["shakedown-model"]),
     ("shakedown-line", &[]),
     ("shakedown-link", &["shakedown-line"]),
     ("shakedown-load", &["shakedown-model"]),
