@@ -7,6 +7,7 @@ use common::{Recording, Run, experiment, run_meta, span, traces};
 use indexmap::IndexMap;
 use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::Status};
 use proptest::prelude::*;
+use serde_json::json;
 use shakedown_evidence::{Limits, ReadError, Recorder, RunDirectory, read};
 use shakedown_model::{
     config,
@@ -90,6 +91,12 @@ async fn a_whole_run_is_read_back_as_it_was_written() {
     }
     candidate.recorder.traces(traces("orders", vec![span(1)])).unwrap();
     baseline.recorder.request(request(40));
+    for recorder in [&candidate.recorder, &baseline.recorder] {
+        let record = json!({"timeUnixNano": "12", "severityNumber": 17, "body": {"stringValue": "gave up"}});
+        let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+        recorder.logs(serde_json::from_value(logs).unwrap()).unwrap();
+        recorder.sample(UnixNanos(13), "orders", "queue", &[], 3.0).unwrap();
+    }
     candidate.recorder.lost("spans dropped", 4);
     candidate.end().await;
     baseline.end().await;
@@ -104,6 +111,8 @@ async fn a_whole_run_is_read_back_as_it_was_written() {
     let paired = evidence.baseline.unwrap();
     assert!(paired.paired && paired.run.is_none());
     assert_eq!((paired.evidence.requests, paired.evidence.faults), (vec![request(40)], vec![fault(0, None)]));
+    assert_eq!((&paired.evidence.logs, &paired.evidence.metrics), (&evidence.candidate.logs, &evidence.candidate.metrics));
+    assert_eq!((paired.evidence.logs[0].body.as_str(), paired.evidence.metrics[0].value), ("gave up", 3.0));
 }
 
 #[tokio::test]

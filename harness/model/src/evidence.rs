@@ -192,7 +192,7 @@ pub struct Evidence {
 /// Evidence of the baseline.
 #[derive(Debug, Clone)]
 pub struct Baseline {
-    /// What was seen, as far as it is compared: no logs and no metrics.
+    /// What was seen; no logs, or no metrics, where there were more than can be compared.
     pub evidence: VariantEvidence,
     /// Measured in the same run, interleaved (`paired`), or recorded earlier.
     pub paired: bool,

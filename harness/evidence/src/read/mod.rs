@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use shakedown_model::{
     config,
     event::{Event, GeneratorReport, TimedEvent},
-    evidence::{Baseline, Evidence, Request, VariantEvidence},
+    evidence::{Baseline, Evidence, LogRecord, MetricPoint, Request, VariantEvidence},
     experiment::Experiment,
     fault::FaultRecord,
     run::{Play, RUN_SCHEMA, RunMeta},
@@ -174,8 +174,38 @@ fn events(directory: &Path, run: &RunMeta) -> Result<(Vec<TimedEvent>, Losses), 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
     Everything,
-    /// What candidate and baseline are compared by: requests, spans, faults. The rest would be read, and kept in memory, for nobody.
+    /// What candidate and baseline are compared by: of log lines and samples those that fit into [`COMPARED`].
     Compared,
+}
+
+/// Bytes of log lines, and as many of samples, that are kept of a baseline. Of more than that none are: half of them would be compared as if the
+/// other half had never been written.
+const COMPARED: usize = 512 << 20;
+
+/// What was kept of one kind so far, in bytes.
+struct Room {
+    left: Option<usize>,
+}
+
+impl Room {
+    fn of(depth: Depth) -> Room {
+        Room { left: (depth == Depth::Compared).then_some(COMPARED) }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Takes room for what was added since `before`; where there is none, everything goes and is counted.
+    fn take<T>(&mut self, kept: &mut Vec<T>, before: usize, size: impl Fn(&T) -> usize, items: &str, losses: &mut Losses) {
+        let Some(left) = &mut self.left else { return };
+        let added: usize = kept[before..].iter().map(size).sum();
+        *left = left.saturating_sub(added);
+        if *left == 0 {
+            merge(losses, Losses::from([(format!("{items} and more, too many to be compared"), kept.len() as u64)]));
+            *kept = Vec::new();
+        }
+    }
 }
 
 fn variant(directory: &Path, events: &[TimedEvent], which: Variant, depth: Depth) -> Result<VariantEvidence, ReadError> {
@@ -193,17 +223,24 @@ fn variant(directory: &Path, events: &[TimedEvent], which: Variant, depth: Depth
         Ok(())
     })?;
     requests.sort_by_key(|request| request.due);
-    if depth == Depth::Compared {
-        return Ok(evidence);
-    }
+    let mut room = Room::of(depth);
     packed(directory, LOGS, losses, |line, losses| {
-        let request: ExportLogsServiceRequest = serde_json::from_slice(line)?;
+        if room.is_used_up() {
+            return Ok(());
+        }
+        let (request, before): (ExportLogsServiceRequest, usize) = (serde_json::from_slice(line)?, logs.len());
         logs::read(bounded(request, losses), &mut texts, logs);
+        room.take(logs, before, |record| size_of::<LogRecord>() + record.body.len(), "log records", losses);
         Ok(())
     })?;
+    let mut room = Room::of(depth);
     packed(directory, METRICS, losses, |line, losses| {
-        let request: ExportMetricsServiceRequest = serde_json::from_slice(line)?;
+        if room.is_used_up() {
+            return Ok(());
+        }
+        let (request, before): (ExportMetricsServiceRequest, usize) = (serde_json::from_slice(line)?, metrics.len());
         metrics::read(bounded(request, losses), &mut texts, metrics);
+        room.take(metrics, before, |_| size_of::<MetricPoint>(), "data points", losses);
         Ok(())
     })?;
     logs.sort_by_key(|record| record.at);
@@ -300,4 +337,24 @@ fn small_file(path: &Path) -> Result<Option<String>, ReadError> {
 
 fn json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ReadError> {
     serde_json::from_str(text).map_err(|source| ReadError::Line { path: path.to_owned(), line: source.line() as u64, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_baseline_all_lines_are_kept_or_none_and_of_a_candidate_all() {
+        let size = |size: &usize| *size;
+        for (depth, kept) in [(Depth::Everything, 3), (Depth::Compared, 0)] {
+            let (mut room, mut lines, mut losses) = (Room::of(depth), Vec::new(), Losses::new());
+            for line in [10, COMPARED - 20, 10] {
+                assert!(!room.is_used_up());
+                lines.push(line);
+                let before = lines.len() - 1;
+                room.take(&mut lines, before, size, "lines", &mut losses);
+            }
+            assert_eq!((lines.len(), room.is_used_up(), losses.len()), (kept, kept == 0, usize::from(kept == 0)));
+        }
+    }
 }
