@@ -129,13 +129,15 @@ pub(crate) async fn plan(
             changed = Some(repository.changed_paths(baseline, candidate, commits.info.dirty).map_err(usage)?);
         }
     }
+    let graph = ServiceGraph::of(experiment, loaded.project.as_ref(), &top(commits, &experiment.root));
     let choice = Choice {
         names: selection.scenario.clone(),
         all: selection.all,
         labels: Asked::of_labels(&[&commits.ci.labels[..], &selection.label[..]].concat()),
         trailer,
+        changes: changed.as_ref().map(|paths| graph.changes(paths)),
         changed: changed.map(|paths| below(&paths, commits, &experiment.root)),
-        graph: ServiceGraph::of(experiment, loaded.project.as_ref(), &top(commits, &experiment.root)),
+        graph,
         exercised: exercised(loaded, selection, commits, terminal).await,
         now: Some(now()),
         shard: selection.shard,

@@ -20,6 +20,7 @@ fn run(commit: &str, cores: usize, started: u64) -> RunMeta {
         run: "r".to_owned(),
         imported: None,
         commit: CommitInfo { candidate: Some(commit.to_owned()), ..CommitInfo::default() },
+        changes: None,
         machine: Machine { cores, ..Machine::default() },
         runtime: RuntimeKind::Process,
         seed: 1,

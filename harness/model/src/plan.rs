@@ -2,7 +2,7 @@
 
 use crate::{
     experiment::{BaselineMode, Scenario},
-    run::CommitInfo,
+    run::{Changes, CommitInfo},
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -16,6 +16,9 @@ pub struct Plan {
     pub runtime_why: String,
     /// The commits.
     pub commit: CommitInfo,
+    /// What the candidate changes; `None`: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
     /// When the baseline is measured.
     pub baseline_mode: BaselineMode,
     /// Of everything random.

@@ -1,6 +1,7 @@
 //! `run.json`: what a run was, on what, of which commits.
 
 use crate::{event::Phase, fault::DoseUnit, plan::RuntimeKind, stack::Variant, time::UnixNanos};
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// Version of the run directory.
@@ -22,6 +23,9 @@ pub struct RunMeta {
     /// The commits.
     #[serde(default)]
     pub commit: CommitInfo,
+    /// What the candidate changes; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
     /// What it ran on.
     #[serde(default)]
     pub machine: Machine,
@@ -247,6 +251,24 @@ pub struct CommitInfo {
     pub baseline_subject: Option<String>,
     /// How the baseline was found, or why there is none: `merge-base with origin/main`, `HEAD^`, `--base v1.2`, `none: …`.
     pub baseline_source: String,
+}
+
+/// Files that differ between baseline and candidate. Bounded: names are kept of some of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Changes {
+    /// How many.
+    pub files: u64,
+    /// Services of which it is known what they are made from.
+    pub services: IndexMap<String, ServiceChanges>,
+}
+
+/// Files of one service that differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServiceChanges {
+    /// How many.
+    pub files: u64,
+    /// The first of them, from the top of the repository.
+    pub named: Vec<String>,
 }
 
 /// What a run ran on. Two runs are comparable where [`Machine::class`] agrees.

@@ -138,6 +138,7 @@ fn first_meta(orders: &Orders) -> RunMeta {
         run: orders.run.clone(),
         imported: None,
         commit: orders.plan.commit.clone(),
+        changes: orders.plan.changes.clone(),
         machine: orders.machine.clone(),
         runtime: orders.plan.runtime,
         seed: orders.plan.seed,

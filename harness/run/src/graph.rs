@@ -3,12 +3,18 @@
 use shakedown_model::{
     experiment::{Experiment, Scenario},
     fault::{Edge, Target},
+    run::{Changes, ServiceChanges},
     stack::{ContainerSpec, MountSource, Project},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
+
+/// Changed files that are named of one service, …
+const FILES_NAMED: usize = 20;
+/// … and how much of their names.
+const PATH_CHARS: usize = 300;
 
 /// The services with the paths that each is made from, and the calls between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +22,8 @@ pub struct ServiceGraph {
     /// Folders and files of the repository, from its top, by service. A service whose build context is the whole project has none: such a
     /// context says nothing about which service changed.
     paths: BTreeMap<String, Vec<String>>,
+    /// Services whose build context is theirs, so that nothing else goes into them.
+    enclosed: BTreeSet<String>,
     calls: BTreeSet<Edge>,
 }
 
@@ -28,6 +36,9 @@ impl ServiceGraph {
             from_top.to_str().map(|text| text.trim_end_matches('/').to_owned()).filter(|text| !text.is_empty())
         };
         for service in project.iter().flat_map(|project| project.services.values()) {
+            if service.build.as_ref().is_some_and(|build| within(&normal(&build.context)).is_some()) {
+                graph.enclosed.insert(service.name.clone());
+            }
             graph.paths.insert(service.name.clone(), made_from(service).iter().filter_map(|path| within(path)).collect());
             graph.calls.extend(service.depends_on.iter().map(|on| Edge { from: service.name.clone(), to: on.service.clone() }));
         }
@@ -48,6 +59,20 @@ impl ServiceGraph {
     fn touched<'a>(&'a self, changed: &'a [String]) -> BTreeMap<&'a str, &'a str> {
         let of = |own: &[String]| changed.iter().find(|path| own.iter().any(|own| is_below(path, own)));
         self.paths.iter().filter_map(|(service, own)| Some((service.as_str(), of(own)?.as_str()))).collect()
+    }
+
+    /// What a change does to each service, as far as that can be told: by the paths that it is made from, and by its name (folders and files that are
+    /// called like it). That nothing of a service changes is known only where its build context is its own. `changed` are paths from the top of the
+    /// repository.
+    pub fn changes(&self, changed: &[String]) -> Changes {
+        let of_service = |(service, own): (&String, &Vec<String>)| {
+            let is_own = |path: &&String| own.iter().any(|own| is_below(path, own)) || is_called(path, service);
+            let files: Vec<&String> = changed.iter().filter(is_own).collect();
+            let known = !files.is_empty() || self.enclosed.contains(service);
+            let named = files.iter().take(FILES_NAMED).map(|file| file.chars().take(PATH_CHARS).collect()).collect();
+            known.then(|| (service.clone(), ServiceChanges { files: files.len() as u64, named }))
+        };
+        Changes { files: changed.len() as u64, services: self.paths.iter().filter_map(of_service).collect() }
     }
 
     /// Why a change matters to a scenario: one of its faults is on a service that the change touches, or on one that calls it or that it calls.
@@ -76,6 +101,13 @@ impl ServiceGraph {
         }
         reached.len() - own.len()
     }
+}
+
+/// Whether a folder of a path, or its file without the ending, has this name.
+fn is_called(path: &str, name: &str) -> bool {
+    let path = Path::new(path);
+    let folders = path.parent().into_iter().flat_map(Path::components);
+    folders.map(Component::as_os_str).chain(path.file_stem()).any(|part| part == name)
 }
 
 /// The service that suffers first.
@@ -113,10 +145,10 @@ fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {
-            std::path::Component::ParentDir => {
+            Component::ParentDir => {
                 normal.pop();
             }
-            std::path::Component::CurDir => {}
+            Component::CurDir => {}
             part => normal.push(part),
         }
     }

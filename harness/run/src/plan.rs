@@ -6,7 +6,7 @@ use shakedown_model::{
     experiment::{BaselineMode, Experiment, Scenario},
     history::Exercise,
     plan::{Plan, PlannedScenario, RuntimeKind},
-    run::CommitInfo,
+    run::{Changes, CommitInfo},
     time::UnixNanos,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -24,6 +24,8 @@ pub struct Choice {
     pub trailer: Option<Selection>,
     /// Paths that differ from the baseline; `None`: not known.
     pub changed: Option<Vec<String>>,
+    /// The same by service.
+    pub changes: Option<Changes>,
     /// Which services those paths belong to, and who calls whom.
     pub graph: ServiceGraph,
     /// How the scenarios fared lately, by name.
@@ -79,6 +81,7 @@ pub fn plan(
         runtime,
         runtime_why,
         commit,
+        changes: choice.changes.clone(),
         baseline_mode: mode,
         seed,
         shard: choice.shard.map_or(1, |(index, _)| index),

@@ -189,6 +189,23 @@ fn a_change_of_a_service_chooses_the_faults_on_it_and_on_its_neighbours() {
 }
 
 #[test]
+fn changed_files_are_told_by_service_and_that_there_are_none_only_where_that_is_known() {
+    let (experiment, project) = shop();
+    let graph = ServiceGraph::of(&experiment, Some(&project), Path::new("/repo"));
+    let mut paths =
+        changed(&["README.md", "docker/payment.Dockerfile", "services/payment/main.rs", "src/web/page.rs", "cmd/web.go"]).unwrap();
+    paths.extend((0..30).map(|number| format!("services/gateway/{number:02}.rs")));
+    let changes = graph.changes(&paths);
+    let of = |service: &str| changes.services.get(service).map(|of| (of.files, of.named.len()));
+    assert_eq!(changes.files, 35);
+    assert_eq!(changes.services["payment"].named, ["docker/payment.Dockerfile", "services/payment/main.rs"]);
+    assert_eq!(changes.services["web"].named, ["src/web/page.rs", "cmd/web.go"], "by its name, since its context is everything");
+    assert_eq!((of("gateway"), of("ledger"), of("orders")), (Some((30, 20)), Some((0, 0)), None));
+    let choice = Choice { all: true, changes: Some(changes.clone()), ..Choice::default() };
+    assert_eq!(plan(&experiment, CommitInfo::default(), &choice, RuntimeKind::Process, String::new()).unwrap().changes, Some(changes));
+}
+
+#[test]
 fn a_context_that_is_the_whole_project_says_nothing() {
     assert_eq!(chosen_for("README.md"), [""; 0]);
     assert_eq!(chosen_for("services/paymentology/main.rs"), [""; 0], "a name that only begins alike");

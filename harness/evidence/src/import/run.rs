@@ -160,6 +160,7 @@ impl Side<'_> {
                 fault_kind: asked.fault_kind.clone(),
             }),
             commit: CommitInfo { baseline_source: "recorded by others".to_owned(), ..CommitInfo::default() },
+            changes: None,
             machine: Machine::default(),
             runtime: RuntimeKind::Process,
             seed: 0,

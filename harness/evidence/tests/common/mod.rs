@@ -66,6 +66,7 @@ pub(crate) fn run_meta(run: &str) -> RunMeta {
         run: run.to_owned(),
         imported: None,
         commit: CommitInfo { candidate: Some("c0ffee".to_owned()), ..CommitInfo::default() },
+        changes: None,
         machine: Machine::default(),
         runtime: RuntimeKind::Process,
         seed: u64::MAX,

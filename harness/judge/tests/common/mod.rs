@@ -12,7 +12,7 @@ use shakedown_model::{
     fault::{Action, Distribution, Dose, Edge, Fault, FaultRecord, Latency, Target},
     ids::{SpanId, TraceId},
     plan::{RuntimeKind, Slots},
-    run::{CommitInfo, Machine, PhaseRun, Play, RUN_SCHEMA, Rounds, RunMeta, ScenarioRun},
+    run::{Changes, CommitInfo, Machine, PhaseRun, Play, RUN_SCHEMA, Rounds, RunMeta, ScenarioRun, ServiceChanges},
     stack::Variant,
     time::UnixNanos,
     units::{Percent, Rate, Span},
@@ -333,6 +333,16 @@ fn run_meta(plays: &[(Play, Story)]) -> RunMeta {
             baseline_subject: Some("gateway: tidy".to_owned()),
             baseline_source: "merge-base with origin/main".to_owned(),
         },
+        changes: Some(Changes {
+            files: 3,
+            services: IndexMap::from([
+                ("gateway".to_owned(), ServiceChanges::default()),
+                (
+                    "orders".to_owned(),
+                    ServiceChanges { files: 2, named: vec!["services/orders/client.rs".to_owned(), "services/orders/retry.rs".to_owned()] },
+                ),
+            ]),
+        }),
         machine: Machine {
             cpu: "AMD EPYC 7763".to_owned(),
             cores: 2,
