@@ -15,6 +15,7 @@ mod finding;
 mod headline;
 mod health;
 mod index;
+mod log_patterns;
 mod peer;
 mod plays;
 pub mod shards;
@@ -35,6 +36,7 @@ use comparison::Comparison;
 use culprit::Answer;
 use finding::Place;
 use index::Index;
+use log_patterns::LogPatterns;
 use plays::Plays;
 use shakedown_model::{
     evidence::{Evidence, SpanRecord},
@@ -86,7 +88,11 @@ pub fn accused(evidence: &Evidence) -> Vec<Vec<Culprit>> {
     let ours = Index::of(&evidence.candidate);
     let theirs = evidence.baseline.as_ref().map(|baseline| Index::of(&baseline.evidence)).unwrap_or_default();
     let scenarios = evidence.experiment.scenarios.iter();
-    scenarios.map(|scenario| culprit::unasked(&Plays::of(evidence, scenario, &ours, &theirs)).culprits).collect()
+    let of_scenario = |scenario| {
+        let plays = Plays::of(evidence, scenario, &ours, &theirs);
+        culprit::unasked(&plays, &LogPatterns::of(&plays)).culprits
+    };
+    scenarios.map(of_scenario).collect()
 }
 
 /// Exclusive seconds on the critical paths of all traces, by service and operation, and how many traces there are.
@@ -139,12 +145,13 @@ fn judge_scenario(plays: &Plays<'_>, compared: Vec<Finding>) -> ScenarioResult {
     findings.extend(nothing_judged(plays, &findings));
     let verdict = Verdict::merge(findings.iter().filter(|finding| !finding.advisory).map(|finding| finding.verdict));
     // A picture that cannot be drawn takes no verdict away.
-    let Answer { culprits, blame } = checks::guarded(|| culprit::of_scenario(plays, &findings)).unwrap_or_default();
+    let logs = checks::guarded(|| LogPatterns::of(plays)).unwrap_or_default();
+    let Answer { culprits, blame } = checks::guarded(|| culprit::of_scenario(plays, &logs, &findings)).unwrap_or_default();
     if !is_searched {
         findings.extend(unasked::after_a_fault(plays));
     }
     finding::number_duplicates(&mut findings);
-    let exhibits = checks::guarded(|| exhibits::exhibits(plays, &findings)).unwrap_or_else(|_| Exhibits::default());
+    let exhibits = checks::guarded(|| exhibits::exhibits(plays, &logs, &findings)).unwrap_or_else(|_| Exhibits::default());
     ScenarioResult {
         name: plays.scenario.name.clone(),
         why: plays.scenario.why.clone(),

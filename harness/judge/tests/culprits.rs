@@ -6,9 +6,9 @@ mod verdicts;
 use common::{Behaviour, Story, at, in_rounds};
 use shakedown_judge::{accused, judge};
 use shakedown_model::{
-    evidence::{Attributes, Evidence, SpanRecord, VariantEvidence},
-    result::{Blame, Culprit, RunResult},
-    run::Imported,
+    evidence::{Attributes, Evidence, LogRecord, MetricPoint, SpanRecord, VariantEvidence},
+    result::{Blame, Culprit, PatternChange, RunResult},
+    run::{Imported, ServiceChanges},
     text::Text,
     verdict::Verdict,
 };
@@ -93,6 +93,167 @@ fn an_error_that_the_baseline_bore_is_not_where_the_failure_began() {
     let (culprit, _) = blamed(&result);
     assert_eq!((culprit.service.as_str(), culprit.operation.as_str()), ("orders", "POST /payment"), "{culprit:?}");
     assert!(culprit.evidence.iter().any(|note| note.kind == "error" && note.reference.is_some()));
+}
+
+/// Every request of this variant that was due in these seconds, of so many one, writes such a line.
+fn write(side: &mut VariantEvidence, seconds: (f64, f64), every: usize, service: &str, severity: &str, body: impl Fn(usize) -> String) {
+    let window = at(0, seconds.0)..at(0, seconds.1);
+    let due = side.requests.iter().filter(|request| window.contains(&request.due)).step_by(every).enumerate();
+    let lines = due.map(|(number, request)| LogRecord {
+        at: request.due + Duration::from_millis(3),
+        service: service.into(),
+        severity: Some(severity.into()),
+        body: body(number),
+        trace_id: Some(request.trace_id),
+    });
+    side.logs.extend(lines.collect::<Vec<_>>());
+    side.logs.sort_by_key(|line| line.at);
+}
+
+const UNDER_FAULT: (f64, f64) = (12.1, 26.0);
+const WHOLE: (f64, f64) = (2.0, 36.0);
+
+fn log_score(evidence: &Evidence, service: &str) -> Option<f64> {
+    let culprits = &judge(evidence).scenarios[0].culprits;
+    culprits.iter().find(|culprit| culprit.service == service).and_then(|culprit| culprit.channels.get("logs").copied())
+}
+
+#[test]
+fn a_line_that_is_new_under_this_commit_and_this_fault_is_evidence_with_counts_a_line_and_its_trace() {
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    write(&mut evidence.candidate, UNDER_FAULT, 3, "orders", "ERROR", |number| {
+        format!("payment gave up after {number} attempts\u{1b}[31m")
+    });
+    let result = judge(&evidence);
+    let (culprit, _) = blamed(&result);
+    assert_eq!(culprit.service, "orders");
+    assert!((0.4..=0.5).contains(&culprit.channels["logs"]), "{:?}", culprit.channels);
+    let note = culprit.evidence.iter().find(|note| note.kind == "log").expect("a line");
+    for words in [
+        "writes new: ERROR payment gave up after <*>",
+        "0 against the baseline",
+        "first after",
+        "one of them: payment gave up after 0 attempts",
+    ] {
+        assert!(note.text.contains(words), "{words:?} is not in {}", note.text);
+    }
+    assert!(note.reference.as_ref().is_some_and(|id| id.len() == 32) && !note.text.contains('\u{1b}'));
+    let diff = result.scenarios[0].exhibits.log_diff.as_ref().expect("a difference");
+    let new = &diff.patterns[0];
+    assert_eq!((diff.against.as_str(), new.change, new.service.as_str()), ("the baseline", PatternChange::New, "orders"));
+    assert!(new.lines > 100 && new.reference == 0 && new.before == 0 && new.first_seen.is_some() && new.trace_id.is_some(), "{new:?}");
+}
+
+#[test]
+fn errors_that_are_gone_accuse_nobody_and_are_shown_as_lost() {
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    let [_, baseline] = both(&mut evidence);
+    write(baseline, UNDER_FAULT, 2, "payment", "ERROR", |number| format!("queue {number} is full"));
+    assert_eq!(log_score(&evidence, "payment"), None);
+    let result = judge(&evidence);
+    let diff = result.scenarios[0].exhibits.log_diff.as_ref().unwrap();
+    let lost = diff.patterns.iter().find(|pattern| pattern.change == PatternChange::Lost).expect("what was lost");
+    assert_eq!((lost.service.as_str(), lost.lines), ("payment", 0));
+    assert!(lost.template.starts_with("queue <*>") && lost.reference > 100, "{lost:?}");
+}
+
+#[test]
+fn another_wording_and_lines_that_are_there_in_the_calm_as_well_accuse_nobody() {
+    let slow = Behaviour { fault: 0.7, ..Behaviour::default() };
+    let mut reworded = with(slow.clone());
+    let [candidate, baseline] = both(&mut reworded);
+    write(candidate, UNDER_FAULT, 2, "payment", "WARN", |_| "the provider is slow, trying again".to_owned());
+    write(baseline, UNDER_FAULT, 2, "payment", "WARN", |_| "retry of a request to the provider".to_owned());
+    assert_eq!(log_score(&reworded, "payment"), None);
+    let mut always = with(slow.clone());
+    write(&mut always.candidate, WHOLE, 2, "payment", "ERROR", |_| "cannot reach the metrics endpoint".to_owned());
+    assert_eq!(log_score(&always, "payment"), None);
+    let mut once = with(slow);
+    write(&mut once.candidate, (14.0, 14.6), 1, "payment", "ERROR", |_| "the pool was rebuilt".to_owned());
+    assert_eq!(log_score(&once, "payment"), None, "one bad moment");
+}
+
+#[test]
+fn who_is_asked_more_often_may_write_more() {
+    // orders calls payment four times as often, and payment writes one line for each call.
+    let mut evidence = with(Behaviour { fault: 0.7, calls: 4, ..Behaviour::default() });
+    for (side, calls) in both(&mut evidence).into_iter().zip([4, 1]) {
+        for _ in 0..calls {
+            write(side, UNDER_FAULT, 1, "payment", "ERROR", |_| "the provider is slow".to_owned());
+        }
+    }
+    assert_eq!(log_score(&evidence, "payment"), None);
+}
+
+#[test]
+fn without_lines_of_the_baseline_the_steady_phase_is_what_lines_are_compared_with() {
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    write(&mut evidence.candidate, UNDER_FAULT, 3, "orders", "ERROR", |_| "gave up".to_owned());
+    evidence.baseline.as_mut().unwrap().evidence.logs.clear();
+    let result = judge(&evidence);
+    let diff = result.scenarios[0].exhibits.log_diff.as_ref().unwrap();
+    assert_eq!((diff.against.as_str(), diff.patterns[0].template.as_str()), ("its own steady phase", "gave up"));
+    assert!(!blamed(&result).0.channels.contains_key("logs"), "nothing is known of the baseline's");
+}
+
+#[test]
+fn a_flood_of_hostile_lines_is_bounded_and_crashes_nothing() {
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    let odd = |number: usize| format!("{} {}\u{202e}\u{0}", "x".repeat(number % 3_000), letters(number));
+    write(&mut evidence.candidate, WHOLE, 1, &"s".repeat(500), "ERROR", odd);
+    let result = judge(&evidence);
+    let diff = result.scenarios[0].exhibits.log_diff.as_ref().unwrap();
+    assert!(diff.patterns.len() <= 24, "{}", diff.patterns.len());
+    for pattern in &diff.patterns {
+        assert!(pattern.template.len() < 400 && pattern.example.len() < 400 && pattern.service.len() < 200);
+    }
+    assert!(!serde_json::to_string(&result).unwrap().contains('\u{202e}'));
+}
+
+/// A number without a digit, so that no mask hides it.
+fn letters(number: usize) -> String {
+    number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+}
+
+#[test]
+fn a_full_processor_speaks_beside_the_baseline_under_the_same_fault() {
+    let metrics = |share: f64| -> Vec<MetricPoint> {
+        let points = (3..26).map(|second| MetricPoint {
+            at: at(0, f64::from(second)),
+            service: "orders".into(),
+            name: "container_cpu_utilization".into(),
+            labels: "".into(),
+            value: 0.2 + f64::from(second % 3) / 100.0 + if second > 12 { share } else { 0.0 },
+        });
+        points.collect()
+    };
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    evidence.candidate.metrics = metrics(0.6);
+    evidence.baseline.as_mut().unwrap().evidence.metrics = metrics(0.0);
+    let result = judge(&evidence);
+    let (culprit, _) = blamed(&result);
+    assert!((0.5..0.7).contains(&culprit.channels["resources"]), "{:?}", culprit.channels);
+    assert!(says(culprit, "container_cpu_utilization 0.21 -> 0.81, "), "{:?}", culprit.evidence);
+    evidence.baseline.as_mut().unwrap().evidence.metrics = metrics(0.6);
+    let same = judge(&evidence);
+    assert!(!blamed(&same).0.channels.contains_key("resources"), "the baseline's was as busy under this fault");
+    assert!(!says(blamed(&same).0, "container_cpu"));
+}
+
+#[test]
+fn the_files_that_the_commit_changes_in_the_culprit_are_named() {
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    let result = judge(&evidence);
+    let note = blamed(&result).0.evidence.iter().find(|note| note.kind == "change").expect("changed files").clone();
+    assert_eq!(note.text, "the change touches services/orders/client.rs, services/orders/retry.rs");
+    assert_eq!(note.reference.as_deref(), Some("services/orders/client.rs"));
+    let changes = evidence.run.changes.as_mut().unwrap();
+    changes.services["orders"] = ServiceChanges { files: 40, named: vec!["a\u{202e}.rs".to_owned()] };
+    assert!(says(blamed(&judge(&evidence)).0, "the change touches a\\u{202e}.rs and 39 more of its files"));
+    evidence.run.changes.as_mut().unwrap().services["orders"] = ServiceChanges::default();
+    assert!(says(blamed(&judge(&evidence)).0, "the change touches none of its files (3 files elsewhere)"));
+    evidence.run.changes = None;
+    assert!(!blamed(&judge(&evidence)).0.evidence.iter().any(|note| note.kind == "change"), "a run of before this was known");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `result.json`: what was judged, and what a report shows of it. Schema `shakedown.result/1`.
 
 mod culprit;
+mod log_diff;
 
 pub use culprit::{AttributeDifference, Blame, Culprit, EvidenceNote, Hop, Suspect, TracePair};
+pub use log_diff::{LogDiff, LogPattern, PatternChange};
 
 use crate::{
     event::{GeneratorReport, Phase},
@@ -250,6 +252,9 @@ pub struct Exhibits {
     pub logs: Vec<LogExhibit>,
     /// Log lines in the window that are not shown.
     pub logs_left_out: u64,
+    /// Templates of log lines that are new under the fault, or lost; `None`: there was nothing to compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_diff: Option<LogDiff>,
     /// What happened, in order of time.
     pub marks: Vec<Mark>,
     /// The generator's health.

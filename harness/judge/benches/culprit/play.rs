@@ -6,7 +6,7 @@ use crate::{
     world::{Step, World},
 };
 use shakedown_model::{
-    evidence::{Attributes, SpanKind, SpanRecord},
+    evidence::{Attributes, LogRecord, SpanKind, SpanRecord},
     ids::{SpanId, TraceId},
     text::Text,
     time::UnixNanos,
@@ -56,6 +56,7 @@ pub(crate) struct Request<'r, 'w> {
     /// What the machine does to everything at this time.
     pub(crate) weather: f64,
     pub(crate) spans: Vec<SpanRecord>,
+    pub(crate) logs: Vec<LogRecord>,
     pub(crate) next: u64,
 }
 
@@ -225,6 +226,18 @@ impl Request<'_, '_> {
         let at = |seconds: f64| self.begin + Duration::from_secs_f64(seconds.max(0.0));
         let (start, end) = (at(from), at(to));
         let service = self.variant.services[service].clone();
+        // A line for every request that is served, and one for every failure, as services write them.
+        let severity = if error { Some("ERROR") } else { (kind == SpanKind::Server).then_some("INFO") };
+        if let Some(severity) = severity {
+            let how = if error { "failed after" } else { "took" };
+            self.logs.push(LogRecord {
+                at: end,
+                service: service.clone(),
+                severity: Some(Text::from(severity)),
+                body: format!("{name} {how} {:.1} ms", (to - from) * 1e3),
+                trace_id: Some(self.trace_id),
+            });
+        }
         self.spans[place] = SpanRecord { span_id, parent_id, service, name, kind, start, end, error, ..self.spans[place].clone() };
     }
 }

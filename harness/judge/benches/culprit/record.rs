@@ -89,10 +89,12 @@ fn variant(world: &World, weather: &Weather, number: u64, machine: &[f64], chanc
                 begin: due + Duration::from_micros(300),
                 weather: wandering,
                 spans: Vec::new(),
+                logs: Vec::new(),
                 next: 0,
             };
             let (took, failed) = running.serve(entry, None, 0.0);
             seen.spans.append(&mut running.spans);
+            seen.logs.append(&mut running.logs);
             seen.requests.push(Request {
                 load: "checkout".to_owned(),
                 scenario: "bench".to_owned(),
@@ -109,5 +111,6 @@ fn variant(world: &World, weather: &Weather, number: u64, machine: &[f64], chanc
             });
         }
     }
+    seen.logs.sort_by_key(|line| line.at);
     seen
 }

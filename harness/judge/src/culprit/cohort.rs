@@ -12,6 +12,7 @@ use crate::{
     trace::{TraceIndex, Tree},
     view::{Arm, charged},
 };
+use indexmap::IndexMap;
 use shakedown_model::{event::Phase, evidence::Request, time::Window};
 
 /// Fewer traces than this blame nobody.
@@ -33,6 +34,8 @@ pub(super) struct Traced<'a> {
 pub(super) struct Operation {
     pub(super) spans: u64,
     pub(super) errors: u64,
+    /// Spans that another service, or nobody, is the parent of.
+    pub(super) entered: u64,
     /// Failed calls that gave up on an answer which was still being worked on.
     pub(super) outlasted: u64,
     /// Length, seconds.
@@ -105,6 +108,7 @@ impl<'a> Cohort<'a> {
             let operation = &mut self.operations[*id];
             operation.spans += 1;
             operation.errors += u64::from(span.error);
+            operation.entered += u64::from(tree.parent(index).is_none_or(|parent| tree.span(parent).service != span.service));
             operation.length.add(slice, length);
             if keys.get(*id).role == Role::Call {
                 operation.gap.add(slice, (length - answer(tree, index)).max(0.0));
@@ -122,6 +126,15 @@ impl<'a> Cohort<'a> {
     pub(super) fn per_request(&self, keys: &Keys<'_>, plain: KeyId) -> f64 {
         let of_operation = self.operations.iter().enumerate().filter(|(key, _)| keys.plain(*key) == plain);
         of_operation.map(|(_, operation)| operation.spans as f64).sum::<f64>() / self.traced.len().max(1) as f64
+    }
+
+    /// How often each service is called for one request.
+    pub(super) fn calls(&self, keys: &Keys<'_>) -> IndexMap<String, f64> {
+        let mut calls: IndexMap<String, f64> = IndexMap::new();
+        for (key, operation) in self.operations.iter().enumerate().filter(|(_, operation)| operation.entered > 0) {
+            *calls.entry(keys.get(key).service.clone()).or_default() += operation.entered as f64 / self.traced.len().max(1) as f64;
+        }
+        calls
     }
 
     /// What half of the traced requests take at most, seconds.
@@ -143,7 +156,7 @@ impl<'a> Cohort<'a> {
 }
 
 /// What is looked at of a phase: while faults were on, where any are known.
-pub(super) fn window(arm: &Arm<'_>, phase: Phase) -> Option<Window> {
+pub(crate) fn window(arm: &Arm<'_>, phase: Phase) -> Option<Window> {
     if arm.faults.is_empty() { arm.phase(phase) } else { arm.judged(phase) }
 }
 

@@ -17,6 +17,7 @@ mod tail;
 
 use crate::{
     critical_path,
+    log_patterns::{LogPatterns, Side},
     plays::Plays,
     text,
     trace::{TraceIndex, Tree},
@@ -24,15 +25,26 @@ use crate::{
 };
 use account::{Account, Doubt, Sides};
 use attribution::End;
-use channels::{Signal, errors, network::Network, patterns as lost, resources, series};
+use channels::{
+    Signal, errors,
+    logs::{self, Written},
+    network::Network,
+    patterns as lost,
+    resources::{self, Measured},
+    series,
+};
 use cohort::Cohort;
+pub(crate) use cohort::window;
+use indexmap::IndexMap;
 pub(crate) use keys::operation;
 use keys::{KeyId, Keys};
 use shakedown_model::{
     event::Phase,
     evidence::MetricPoint,
     fault::Target,
-    result::{Blame, Culprit, Finding},
+    result::{Blame, Culprit, EvidenceNote, Finding},
+    run::Changes,
+    stack::Variant,
     time::Window,
     verdict::Verdict,
 };
@@ -41,6 +53,8 @@ use shakedown_model::{
 const AFTER_PROOF: Doubt = Doubt { chance: 0.05, growth: 0.05, share: 0.0 };
 /// … and where nobody asked.
 const UNASKED: Doubt = Doubt { chance: 0.000_5, growth: 0.15, share: 0.2 };
+/// Changed files that are named of one service.
+const FILES: usize = 5;
 const BASELINE: &str = "the baseline";
 const STEADY: &str = "its own steady phase";
 
@@ -52,34 +66,40 @@ pub(crate) struct Answer {
 }
 
 /// Of a run that others recorded it is asked in any case: nothing fails there, since nothing is proven.
-pub(crate) fn of_scenario(plays: &Plays<'_>, findings: &[Finding]) -> Answer {
-    if plays.evidence.run.imported.is_some() { unasked(plays) } else { after_findings(plays, findings) }
+pub(crate) fn of_scenario<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>, findings: &[Finding]) -> Answer {
+    if plays.evidence.run.imported.is_some() { unasked(plays, logs) } else { after_findings(plays, logs, findings) }
 }
 
 /// Where something failed, or is proven to be slower.
-fn after_findings(plays: &Plays<'_>, findings: &[Finding]) -> Answer {
+fn after_findings<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>, findings: &[Finding]) -> Answer {
     let Some(phase) = worth_explaining(findings) else { return Answer::default() };
     let question = Question { loads: suspects(plays, findings), phase, doubt: AFTER_PROOF };
-    let mut answers = [BASELINE, STEADY].into_iter().filter_map(|reference| answer(plays, &question, reference));
+    let mut answers = [BASELINE, STEADY].into_iter().filter_map(|reference| answer(plays, logs, &question, reference));
     answers.next().unwrap_or_default()
 }
 
 /// Whether or not something failed: against the baseline where there is one, else against the time before the fault.
-pub(crate) fn unasked(plays: &Plays<'_>) -> Answer {
+pub(crate) fn unasked<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>) -> Answer {
     let loads = plays.evidence.experiment.loads.keys().cloned().collect();
     let question = Question { loads, phase: Phase::Fault, doubt: UNASKED };
     let reference = if plays.baselines().next().is_some() { BASELINE } else { STEADY };
     let traced = plays.baselines().chain(plays.candidates()).any(|arm| !arm.requests.is_empty());
-    let answer = if traced { answer(plays, &question, reference) } else { of_metrics(plays, reference) };
+    let answer = if traced { answer(plays, logs, &question, reference) } else { of_metrics(plays, logs, reference) };
     answer.unwrap_or_default()
 }
 
-/// Without any request there are only metrics.
-fn of_metrics(plays: &Plays<'_>, name: &'static str) -> Option<Answer> {
-    let (ours, theirs) = metrics(plays, Phase::Fault, name)?;
-    let mut signals = resources::signals((ours.0, &ours.1), (theirs.0, &theirs.1), &plays.evidence.run.machine, name);
-    signals.extend(series::signals((ours.0, &ours.1), (theirs.0, &theirs.1), name));
-    let services = ours.0.iter().map(|point| (text::clean(&point.service, 100), 0)).collect();
+/// Without any request there are only metrics and logs.
+fn of_metrics<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>, name: &'static str) -> Option<Answer> {
+    let (mut signals, mut services) = (Vec::new(), IndexMap::new());
+    if let Some((ours, theirs)) = metrics(plays, Phase::Fault, name) {
+        signals.extend(resources::signals(ours.measured(), theirs.measured(), None, &plays.evidence.run.machine, name));
+        signals.extend(series::signals(ours.measured(), theirs.measured(), name));
+        services.extend(ours.points.iter().map(|point| (text::clean(&point.service, 100), 0)));
+    }
+    let side = |(variant, phase)| Written { side: Side::of(variant, phase), cohort: None };
+    let (ours, theirs) = sides(Phase::Fault, name);
+    signals.extend(logs::signals(logs, (side(ours), side(theirs)), None, &Keys::default(), name));
+    services.extend(logs.patterns.iter().map(|pattern| (text::clean(pattern.service, 100), 0)));
     let ranking = rank::rank(signals, None, &services, &Keys::default())?;
     Some(answered(ranking, Blame { against: name.to_owned(), ..Blame::default() }))
 }
@@ -133,7 +153,7 @@ fn suspects(plays: &Plays<'_>, findings: &[Finding]) -> Vec<String> {
 }
 
 /// `None`: against this reference nobody is blamed.
-fn answer(plays: &Plays<'_>, question: &Question, name: &'static str) -> Option<Answer> {
+fn answer<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>, question: &Question, name: &'static str) -> Option<Answer> {
     let (loads, phase, mut keys) = (&question.loads, question.phase, Keys::default());
     let subject = Cohort::of(plays, plays.candidates(), loads, phase, &mut keys)?;
     let reference = match name {
@@ -164,12 +184,21 @@ fn answer(plays: &Plays<'_>, question: &Question, name: &'static str) -> Option<
     signals.extend(errors::signals(&subject, &reference, &risen, &mut keys, name));
     signals.extend(network.signals(&keys, usual, name));
     signals.extend(lost::signals(&subject, &reference, sides.calm, &risen, &keys, name));
+    let written = |(variant, phase), cohort| Written { side: Side::of(variant, phase), cohort: Some(cohort) };
+    let (ours, theirs) = self::sides(phase, name);
+    let calm_lines =
+        sides.calm.map(|(subject, reference)| (written((ours.0, Phase::Steady), subject), written((theirs.0, Phase::Steady), reference)));
+    signals.extend(logs::signals(logs, (written(ours, &subject), written(theirs, &reference)), calm_lines, &keys, name));
     signals.extend(of_resources(plays, phase, name));
     let graph = path::Graph::of(&sides, &keys);
     let mut ranking = rank::rank(signals, account.as_ref(), graph.depths(), &keys)?;
     let way = graph.way(&injected, &ranking.culprits[0].service);
     let exemplars = exemplars::of(&sides, &mut keys, &ranking.culprits[0]);
-    ranking.culprits[0].evidence.extend(way.note().into_iter().chain(exemplars.notes()));
+    let measured = of_metrics_of(&ranking.culprits[0].service, plays, phase, name);
+    ranking.culprits[0].evidence.extend(measured.into_iter().chain(way.note()).chain(exemplars.notes()));
+    for culprit in &mut ranking.culprits {
+        culprit.evidence.extend(plays.evidence.run.changes.as_ref().and_then(|changes| changed(changes, &culprit.service)));
+    }
     let blame = Blame {
         against: name.to_owned(),
         regression: account.map(|account| account.regression),
@@ -180,6 +209,25 @@ fn answer(plays: &Plays<'_>, question: &Question, name: &'static str) -> Option<
         ..Blame::default()
     };
     Some(answered(ranking, blame))
+}
+
+/// Variant and phase of what is explained and of what it is compared with.
+fn sides(phase: Phase, name: &str) -> ((Variant, Phase), (Variant, Phase)) {
+    let theirs = if name == BASELINE { (Variant::Baseline, phase) } else { (Variant::Candidate, Phase::Steady) };
+    ((Variant::Candidate, phase), theirs)
+}
+
+/// What the commit changes of the files that a service is made from; `None`: which those are is not known.
+fn changed(changes: &Changes, service: &str) -> Option<EvidenceNote> {
+    let of_service = changes.services.iter().find(|(name, _)| text::clean(name, 100) == service)?.1;
+    let files: Vec<String> = of_service.named.iter().take(FILES).map(|file| text::clean(file, 200)).collect();
+    let more = of_service.files.saturating_sub(files.len() as u64);
+    let text = match (files.first(), more) {
+        (None, _) => format!("the change touches none of its files ({} elsewhere)", text::count(changes.files, "file")),
+        (_, 0) => format!("the change touches {}", files.join(", ")),
+        (..) => format!("the change touches {} and {more} more of its files", files.join(", ")),
+    };
+    Some(EvidenceNote { kind: "change".to_owned(), text, reference: files.into_iter().next() })
 }
 
 /// What faults were done to, each once.
@@ -200,25 +248,44 @@ fn windows<'p, 'a: 'p>(arms: impl Iterator<Item = &'p Arm<'a>>, phase: Phase) ->
 }
 
 /// Metrics, and the times that count.
-type Metrics<'a> = (&'a [MetricPoint], Vec<Window>);
+struct Metrics<'a> {
+    points: &'a [MetricPoint],
+    windows: Vec<Window>,
+}
 
-/// Of the candidate, and of what it is compared with; `None`: the baseline's were not read.
+impl Metrics<'_> {
+    fn measured(&self) -> Measured<'_> {
+        (self.points, &self.windows)
+    }
+}
+
+/// Of the candidate, and of what it is compared with; `None`: the baseline has none.
 fn metrics<'a>(plays: &Plays<'a>, phase: Phase, name: &str) -> Option<(Metrics<'a>, Metrics<'a>)> {
     let ours = plays.evidence.candidate.metrics.as_slice();
     let theirs = match &plays.evidence.baseline {
-        _ if name != BASELINE => (ours, windows(plays.candidates(), Phase::Steady)),
+        _ if name != BASELINE => Metrics { points: ours, windows: windows(plays.candidates(), Phase::Steady) },
         Some(baseline) if !baseline.evidence.metrics.is_empty() => {
-            (baseline.evidence.metrics.as_slice(), windows(plays.baselines(), phase))
+            Metrics { points: &baseline.evidence.metrics, windows: windows(plays.baselines(), phase) }
         }
         _ => return None,
     };
-    Some(((ours, windows(plays.candidates(), phase)), theirs))
+    Some((Metrics { points: ours, windows: windows(plays.candidates(), phase) }, theirs))
 }
 
 fn of_resources(plays: &Plays<'_>, phase: Phase, name: &str) -> Vec<Signal> {
-    let found = metrics(plays, phase, name)
-        .map(|(ours, theirs)| resources::signals((ours.0, &ours.1), (theirs.0, &theirs.1), &plays.evidence.run.machine, name));
-    found.unwrap_or_default()
+    let Some((ours, theirs)) = metrics(plays, phase, name) else { return Vec::new() };
+    let calm = if name == BASELINE && phase == Phase::Fault { metrics(plays, Phase::Steady, name) } else { None };
+    let calm = calm.as_ref().map(|(ours, theirs)| (ours.measured(), theirs.measured()));
+    resources::signals(ours.measured(), theirs.measured(), calm, &plays.evidence.run.machine, name)
+}
+
+/// What else of a service is measured and is neither as in the reference nor as it was before the fault.
+fn of_metrics_of(service: &str, plays: &Plays<'_>, phase: Phase, name: &str) -> Vec<EvidenceNote> {
+    let Some((ours, theirs)) = metrics(plays, phase, name) else { return Vec::new() };
+    let before = if name == BASELINE && phase == Phase::Fault { metrics(plays, phase, STEADY) } else { None };
+    let references: Vec<Measured<'_>> =
+        [Some(&theirs), before.as_ref().map(|(_, before)| before)].into_iter().flatten().map(Metrics::measured).collect();
+    series::notes(service, ours.measured(), &references, name)
 }
 
 /// The ranking with everything else that is known.

@@ -1,6 +1,6 @@
 //! Log lines worth reading: forbidden ones first, then errors and warnings, then those of the traces shown.
 
-use crate::{checks, text, view::View};
+use crate::{checks, log_patterns::Class, text, view::View};
 use regex::Regex;
 use shakedown_model::{
     event::Phase,
@@ -42,12 +42,9 @@ enum Worth {
 }
 
 fn worth(line: &LogRecord, forbidden: &[Regex], shown: &[TraceId]) -> Option<Worth> {
-    let severe = line.severity.as_deref().is_some_and(|severity| {
-        ["WARN", "ERR", "FATAL", "CRIT", "ALERT", "EMERG", "PANIC"].iter().any(|word| severity.to_uppercase().starts_with(word))
-    });
     if forbidden.iter().any(|pattern| pattern.is_match(&line.body)) {
         Some(Worth::Forbidden)
-    } else if severe {
+    } else if Class::of(line) != Class::Other {
         Some(Worth::Error)
     } else if line.trace_id.is_some_and(|id| shown.contains(&id)) {
         Some(Worth::Trace)

@@ -2,10 +2,12 @@
 
 mod logs;
 mod marks;
+mod patterns;
 mod series;
 mod traces;
 
 use crate::{
+    log_patterns::LogPatterns,
     plays::Plays,
     view::{View, charged},
 };
@@ -16,7 +18,7 @@ use shakedown_model::{
 };
 
 /// The exhibits of one scenario: tables of all plays, and the pictures of the one that says most.
-pub(crate) fn exhibits(plays: &Plays<'_>, findings: &[Finding]) -> Exhibits {
+pub(crate) fn exhibits(plays: &Plays<'_>, patterns: &LogPatterns<'_>, findings: &[Finding]) -> Exhibits {
     let shown = most_telling(plays, findings);
     let (round, episode) = plays.numbers(shown);
     let view = &plays.views[shown];
@@ -26,6 +28,7 @@ pub(crate) fn exhibits(plays: &Plays<'_>, findings: &[Finding]) -> Exhibits {
         loads: series::loads(plays, view),
         logs,
         logs_left_out,
+        log_diff: patterns::difference(patterns),
         marks: marks::marks(view),
         generator: view.generator.cloned(),
         traces,

@@ -28,7 +28,7 @@ pub struct Culprit {
     /// What it adds without the fault, seconds; `None`: that was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_without_fault: Option<f64>,
-    /// What each kind of evidence has against the service, in [0, 1]: `time`, `errors`, `network`, `patterns`, `resources`, `metrics`.
+    /// What each kind of evidence has against the service, in [0, 1]: `time`, `errors`, `network`, `patterns`, `logs`, `resources`, `metrics`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub channels: IndexMap<String, f64>,
     /// Why.
@@ -129,7 +129,7 @@ pub struct AttributeDifference {
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceNote {
-    /// `trace`, `count`, `certainty`, `calm`, `error`, `network`, `pattern`, `metric`, `path`, `attribute`, `log`, …
+    /// `trace`, `count`, `certainty`, `calm`, `error`, `network`, `pattern`, `metric`, `path`, `attribute`, `log`, `change`, …
     pub kind: String,
     /// In one sentence.
     pub text: String,

@@ -1,6 +1,7 @@
 //! What speaks against a service besides the time that it added. One file for each kind of evidence; each gives at most 1 and is shown by itself.
 
 pub(super) mod errors;
+pub(super) mod logs;
 pub(super) mod network;
 pub(super) mod patterns;
 pub(super) mod resources;
@@ -20,6 +21,8 @@ pub(super) enum Channel {
     Network,
     /// What used to follow does not follow any more.
     Patterns,
+    /// Log lines that were not written before.
+    Logs,
     /// More of a limit is used.
     Resources,
     /// Anything that is measured left its usual range; asked only where there are no traces.
@@ -34,6 +37,7 @@ impl Channel {
             Channel::Errors => "errors",
             Channel::Network => "network",
             Channel::Patterns => "patterns",
+            Channel::Logs => "logs",
             Channel::Resources => "resources",
             Channel::Metrics => "metrics",
         }

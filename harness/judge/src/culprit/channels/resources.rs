@@ -32,23 +32,41 @@ enum Reading {
 /// Shares of limits over time, by service and what is limited.
 type Used<'a> = IndexMap<(&'a str, &'a str, &'a str), Vec<f64>>;
 
-/// Jumps from one time to another; `machine` is the limit of those that have none.
+/// Samples, and the times that count.
+pub(crate) type Measured<'m> = (&'m [MetricPoint], &'m [Window]);
+
+/// Jumps from one time to another; `machine` is the limit of those that have none. `calm` are the same two without a fault, where they were measured:
+/// what is used more there as well is no jump.
 pub(crate) fn signals(
-    (ours, here): (&[MetricPoint], &[Window]),
-    (theirs, there): (&[MetricPoint], &[Window]),
+    ours: Measured<'_>,
+    theirs: Measured<'_>,
+    calm: Option<(Measured<'_>, Measured<'_>)>,
     machine: &Machine,
     name: &str,
 ) -> Vec<Signal> {
-    let (now, before) = (used(ours, here, machine), used(theirs, there, machine));
+    let used = |(points, windows)| used(points, windows, machine);
+    let (now, before) = (used(ours), used(theirs));
+    let calm = calm.map(|(ours, theirs)| (used(ours), used(theirs)));
     let signals = now.iter().filter_map(|(series, now)| {
         let before = before.get(series)?;
         let (jump, from, to) = jump(now, before)?;
+        let always = calm.as_ref().and_then(|(ours, theirs)| Some(middle(ours.get(series)?)? - middle(theirs.get(series)?)?));
+        let jump = jump - always.unwrap_or(0.0).max(0.0);
+        if jump < LEAST {
+            return None;
+        }
         let text = format!("{} {} -> {} of its limit, against {name}", text::clean(series.1, 100), text::share(from), text::share(to));
         let notes: Vec<EvidenceNote> = vec![note("metric", text)];
         let service = text::clean(series.0, 100);
         Some(Signal { channel: Channel::Resources, service, operation: String::new(), score: jump.clamp(0.0, 1.0), notes })
     });
     strongest(signals.collect())
+}
+
+fn middle(values: &[f64]) -> Option<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    median_of_sorted(&values)
 }
 
 /// How far the largest value lies above what was usual: the share, and both ends.
@@ -156,11 +174,24 @@ mod tests {
         points.extend(series("busy", "cpu_usage_percent", 20, (0..20).map(|_| 90.0)));
         points.extend(series("idle", "cpu_usage_percent", 0, (0..20).map(|_| 0.1)));
         points.extend(series("idle", "cpu_usage_percent", 20, (0..20).map(|_| 3.0)));
-        let found = signals((&points, &window(20, 40)), (&points, &window(0, 20)), &machine, "before");
+        let (fault, calm) = (window(20, 40), window(0, 20));
+        let found = signals((&points, &fault), (&points, &calm), None, &machine, "before");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].service, "busy");
         assert!((found[0].score - 0.8).abs() < 0.01, "{}", found[0].score);
-        assert!(signals((&points, &window(0, 20)), (&points, &window(0, 20)), &machine, "itself").is_empty());
+        assert!(signals((&points, &calm), (&points, &calm), None, &machine, "itself").is_empty());
+    }
+
+    #[test]
+    fn what_is_used_more_in_the_calm_as_well_is_no_jump() {
+        let machine = Machine { cores: 2, ..Machine::default() };
+        let stir = |second: usize| (second % 3) as f64 / 100.0;
+        let ours = series("a", "cpu_usage_percent", 0, (0..40).map(|second| 60.0 + stir(second)));
+        let theirs = series("a", "cpu_usage_percent", 0, (0..40).map(|second| 20.0 + stir(second)));
+        let (fault, calm) = (window(20, 40), window(0, 20));
+        let found = |in_calm| signals((&ours, &fault), (&theirs, &fault), in_calm, &machine, "the baseline");
+        assert_eq!(found(None).len(), 1);
+        assert!(found(Some(((&ours, &calm), (&theirs, &calm)))).is_empty());
     }
 
     #[test]
