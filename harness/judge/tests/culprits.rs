@@ -186,6 +186,18 @@ fn who_is_asked_more_often_may_write_more() {
 }
 
 #[test]
+fn who_complains_of_a_service_that_is_accused_itself_counts_for_less() {
+    let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
+    write(&mut evidence.candidate, UNDER_FAULT, 1, "gateway", "ERROR", |_| "orders is slow".to_owned());
+    let result = judge(&evidence);
+    let (culprit, _) = blamed(&result);
+    assert_eq!(culprit.service, "orders");
+    let most = culprit.channels.values().copied().fold(0.0, f64::max);
+    let gateway = log_score(&evidence, "gateway").expect("its lines are new");
+    assert!(gateway <= most / 2.0 && gateway < 0.5, "{gateway} beside {most}");
+}
+
+#[test]
 fn without_lines_of_the_baseline_the_steady_phase_is_what_lines_are_compared_with() {
     let mut evidence = with(Behaviour { fault: 0.7, ..Behaviour::default() });
     write(&mut evidence.candidate, UNDER_FAULT, 3, "orders", "ERROR", |_| "gave up".to_owned());

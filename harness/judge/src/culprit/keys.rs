@@ -165,6 +165,20 @@ impl<'a> Keys<'a> {
         self.answers.get(&call).copied()
     }
 
+    /// Every service that this one calls, and those that they call.
+    pub(super) fn below(&self, service: &str) -> IndexSet<&str> {
+        let calls: Vec<(&str, &str)> = self.keys.iter().filter_map(|key| Some((key.service.as_str(), key.peer.as_deref()?))).collect();
+        let (mut below, mut looked_at) = (IndexSet::new(), 0);
+        let add = |below: &mut IndexSet<_>, caller: &str| below.extend(calls.iter().filter(|(from, _)| *from == caller).map(|(_, to)| *to));
+        add(&mut below, service);
+        while let Some(caller) = below.get_index(looked_at).copied() {
+            add(&mut below, caller);
+            looked_at += 1;
+        }
+        below.shift_remove(service);
+        below
+    }
+
     /// Who makes the calls that lead to a way: the operation itself, where its own service makes them; else the one above it.
     pub(super) fn caller(&self, way: WayId) -> KeyId {
         let Way { above, key } = self.step(way);
@@ -196,6 +210,17 @@ mod tests {
         assert_eq!(roles, [Role::Own, Role::Call, Role::Own, Role::Own]);
         assert_eq!(keys.get(ids[1]).peer.as_deref(), Some("b"));
         assert_eq!(keys.answer(ids[1]), Some(ids[2]));
+    }
+
+    #[test]
+    fn what_a_service_calls_is_below_it_and_it_is_not_below_itself() {
+        let mut keys = Keys::default();
+        for (from, to) in [("a", "b"), ("b", "c"), ("c", "b"), ("c", "a"), ("x", "a")] {
+            let peer = Some(to.to_owned());
+            keys.intern(Key { service: from.to_owned(), operation: format!("call {to}"), role: Role::Call, peer });
+        }
+        assert_eq!(keys.below("a"), IndexSet::from(["b", "c"]));
+        assert_eq!(keys.below("nobody"), IndexSet::new());
     }
 
     #[test]

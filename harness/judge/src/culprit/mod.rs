@@ -191,6 +191,7 @@ fn answer<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>, question: &Question, na
     signals.extend(logs::signals(logs, (written(ours, &subject), written(theirs, &reference)), calm_lines, &keys, name));
     signals.extend(of_resources(plays, phase, name));
     let graph = path::Graph::of(&sides, &keys);
+    logs::hush(&mut signals, &keys);
     let mut ranking = rank::rank(signals, account.as_ref(), graph.depths(), &keys)?;
     let way = graph.way(&injected, &ranking.culprits[0].service);
     let exemplars = exemplars::of(&sides, &mut keys, &ranking.culprits[0]);

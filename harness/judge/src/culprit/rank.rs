@@ -2,14 +2,14 @@
 
 use super::{
     account::{Account, Part},
-    channels::Signal,
+    channels::{Channel, Signal},
     keys::Keys,
 };
 use indexmap::IndexMap;
 use shakedown_model::result::{Culprit, Suspect};
 
 /// The first of the blamed must score this, …
-const CLEAR: f64 = 0.2;
+pub(super) const CLEAR: f64 = 0.2;
 /// … the others this.
 const WORTH_NAMING: f64 = 0.05;
 const NAMED_AT_MOST: usize = 5;
@@ -33,9 +33,9 @@ impl Case {
         self.signals.first().map_or(0.0, |signal| signal.score)
     }
 
-    /// Kinds of evidence that would each do.
+    /// Kinds of evidence that would each do. Lines have no vote: who is hit by another's failure writes most of them.
     fn agreeing(&self) -> usize {
-        self.signals.iter().filter(|signal| signal.score >= CLEAR).count()
+        self.signals.iter().filter(|signal| signal.channel != Channel::Logs && signal.score >= CLEAR).count()
     }
 }
 
@@ -108,9 +108,8 @@ fn overlap(account: Option<&Account>, first: &str, next: &str) -> bool {
 
 /// Of the account's operation and the strongest channel's, the account's where it says as much.
 fn operation(case: &Case) -> String {
-    use super::channels::Channel::Time;
     let best = case.score();
-    let account = case.signals.iter().find(|signal| signal.channel == Time && signal.score >= best - MARGIN);
+    let account = case.signals.iter().find(|signal| signal.channel == Channel::Time && signal.score >= best - MARGIN);
     let named = account.into_iter().chain(&case.signals).find(|signal| !signal.operation.is_empty());
     named.map_or_else(String::new, |signal| signal.operation.clone())
 }
@@ -139,7 +138,6 @@ fn culprit(case: Case, account: Option<&Account>, keys: &Keys<'_>) -> Culprit {
 
 #[cfg(test)]
 mod tests {
-    use super::super::channels::Channel;
     use super::*;
 
     fn signal(service: &str, channel: Channel, score: f64) -> Signal {
@@ -172,6 +170,15 @@ mod tests {
         let ranking = ranked(vec![signal("front", Channel::Time, 0.93), signal("back", Channel::Errors, 0.9)]).unwrap();
         assert_eq!(ranking.culprits[0].service, "back");
         assert!(ranking.ambiguous && ranking.margin.abs() < 1e-9);
+    }
+
+    #[test]
+    fn lines_break_no_tie() {
+        let signals = |line| {
+            let both = vec![signal("a", Channel::Patterns, 1.0), signal("b", Channel::Patterns, 1.0)];
+            both.into_iter().chain([signal(line, Channel::Logs, 0.5)]).collect()
+        };
+        assert_eq!(ranked(signals("a")).unwrap().culprits[0].service, ranked(signals("b")).unwrap().culprits[0].service);
     }
 
     #[test]

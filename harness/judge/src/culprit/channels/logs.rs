@@ -6,7 +6,7 @@
 
 use super::{Channel, Signal};
 use crate::{
-    culprit::{cohort::Cohort, keys::Keys},
+    culprit::{cohort::Cohort, keys::Keys, rank::CLEAR},
     log_patterns::{Class, LogPatterns, Pattern, Side, shown},
     stats::likelihood,
     text,
@@ -68,6 +68,20 @@ pub(crate) fn signals(logs: &LogPatterns<'_>, both: Both<'_, '_>, calm: Option<B
         Signal { channel: Channel::Logs, service: text::clean(service, 100), operation: String::new(), score: patterns[0].0, notes }
     });
     signals.collect()
+}
+
+/// Who complains of another is not who hurts: lines of a service count at most half of what else speaks against one that it calls.
+pub(crate) fn hush(signals: &mut [Signal], keys: &Keys<'_>) {
+    let accused: Vec<(String, f64)> = signals
+        .iter()
+        .filter(|signal| signal.channel != Channel::Logs && signal.score >= CLEAR)
+        .map(|signal| (signal.service.clone(), signal.score))
+        .collect();
+    for signal in signals.iter_mut().filter(|signal| signal.channel == Channel::Logs) {
+        let below = keys.below(&signal.service);
+        let most = accused.iter().filter(|(service, _)| below.contains(service.as_str())).map(|(_, score)| *score).reduce(f64::max);
+        signal.score = signal.score.min(most.map_or(1.0, |most| most / 2.0));
+    }
 }
 
 /// How much was asked of each service on two sides.

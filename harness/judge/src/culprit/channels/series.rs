@@ -10,6 +10,8 @@ use shakedown_model::{evidence::MetricPoint, result::EvidenceNote, time::Window,
 const HALF: f64 = 10.0;
 /// Samples on each side.
 const FEWEST: usize = 8;
+/// A change of the middle by less than this share is not told.
+const WORTH_A_WORD: f64 = 0.2;
 /// Series of the culprit that are told.
 const NOTES: usize = 2;
 /// Series that are read.
@@ -46,7 +48,11 @@ pub(crate) fn notes(service: &str, (ours, here): Measured<'_>, references: &[Mea
             let away = references.iter().map(|before| spreads(before.get(series)?, now));
             // Furthest from where it should be, nearest to where it was: both must be far.
             let least = away.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::min).filter(|least| *least >= HALF)?;
-            let [from, to] = [references[0].get(series)?, now].map(|values| trim_float(rounded(middle(values))));
+            let [from, to] = [references[0].get(series)?, now].map(|values| middle(values));
+            if (to - from).abs() < WORTH_A_WORD * from.abs() {
+                return None;
+            }
+            let [from, to] = [from, to].map(|value| trim_float(rounded(value)));
             let labels = if series.2.is_empty() { String::new() } else { format!("{{{}}}", text::clean(series.2, 100)) };
             let each = if counts(series.1) { " from one sample to the next" } else { "" };
             let name =
