@@ -66,7 +66,7 @@ pub(crate) fn experiment<'r>(run: &RunMeta, requests: impl Iterator<Item = &'r R
         config: "shakedown.yaml".into(),
         root: "/".into(),
         services: Services::default(),
-        telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
+        telemetry: Telemetry { otlp: true, metrics: IndexMap::new(), alerts: Vec::new() },
         loads: loads(run, requests),
         steady_state: Vec::new(),
         baseline: BaselineSpec {

@@ -3,6 +3,7 @@
 //! Pure: no clock, disk, network or chance; the same evidence gives the same result to the byte. It must not know how evidence was obtained, nor how
 //! a report says what was found. In doubt a finding is inconclusive, never a quiet pass.
 
+mod alerts;
 pub mod calibration;
 mod checks;
 mod clock;
@@ -150,8 +151,10 @@ fn judge_scenario(plays: &Plays<'_>, compared: Vec<Finding>) -> ScenarioResult {
     if !is_searched {
         findings.extend(unasked::after_a_fault(plays));
     }
+    let alerts = if is_searched { Vec::new() } else { checks::guarded(|| alerts::evaluated(plays)).unwrap_or_default() };
+    findings.extend(alerts::findings(plays, &alerts, &findings));
     finding::number_duplicates(&mut findings);
-    let exhibits = checks::guarded(|| exhibits::exhibits(plays, &logs, &findings)).unwrap_or_else(|_| Exhibits::default());
+    let exhibits = checks::guarded(|| exhibits::exhibits(plays, &logs, alerts, &findings)).unwrap_or_else(|_| Exhibits::default());
     ScenarioResult {
         name: plays.scenario.name.clone(),
         why: plays.scenario.why.clone(),

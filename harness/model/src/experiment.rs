@@ -92,6 +92,24 @@ pub struct Telemetry {
     pub otlp: bool,
     /// Prometheus endpoints by service.
     pub metrics: IndexMap<String, MetricsEndpoint>,
+    /// Alerts that are evaluated over what was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertRule>,
+}
+
+/// An alerting rule of Prometheus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertRule {
+    /// `alert`.
+    pub name: String,
+    /// PromQL, as it was written.
+    pub expr: String,
+    /// How long it must hold before it fires: `for`.
+    pub lasts: Span,
+    /// Its label `severity`.
+    pub severity: Option<String>,
+    /// Where it stands.
+    pub source: Source,
 }
 
 /// `":8080/metrics"`.

@@ -1,8 +1,10 @@
 //! `result.json`: what was judged, and what a report shows of it. Schema `shakedown.result/1`.
 
+mod alert;
 mod culprit;
 mod log_diff;
 
+pub use alert::{AlertExhibit, AlertState};
 pub use culprit::{AttributeDifference, Blame, Culprit, EvidenceNote, Hop, Suspect, TracePair};
 pub use log_diff::{LogDiff, LogPattern, PatternChange};
 
@@ -255,6 +257,9 @@ pub struct Exhibits {
     /// Templates of log lines that are new under the fault, or lost; `None`: there was nothing to compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_diff: Option<LogDiff>,
+    /// Alerts of the team's rule file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertExhibit>,
     /// What happened, in order of time.
     pub marks: Vec<Mark>,
     /// The generator's health.

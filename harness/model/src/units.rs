@@ -67,6 +67,38 @@ impl FromStr for Span {
     }
 }
 
+/// A duration as Prometheus writes it: `30s`, `1m30s`, units from large to small; `1.5s` is none.
+pub fn prometheus_duration(text: &str) -> Option<Duration> {
+    let (mut all, mut rest) = (Duration::ZERO, text.trim());
+    if rest == "0" {
+        return Some(all);
+    }
+    let mut last = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        let end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
+        let millis: u64 = match &rest[digits..end] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "w" => 604_800_000,
+            "y" => 31_536_000_000,
+            _ => return None,
+        };
+        // From large to small, each once.
+        if millis >= last {
+            return None;
+        }
+        last = millis;
+        all = all.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
+        rest = &rest[end..];
+    }
+    (last != u64::MAX).then_some(all)
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
@@ -333,6 +365,18 @@ pub fn trim_float(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_of_prometheus_have_units_from_large_to_small() {
+        let good =
+            [("0", 0), ("30s", 30_000), ("1m30s", 90_000), ("2h", 7_200_000), ("1d12h", 129_600_000), ("500ms", 500), (" 5m ", 300_000)];
+        for (text, millis) in good {
+            assert_eq!(prometheus_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "1.5s", "30s1m", "1m1m", "-5s", "5 m", "1 minute", "99999999999999999999s", "18446744073709551615y"] {
+            assert_eq!(prometheus_duration(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn quantities_are_read_and_printed_in_their_own_units() {

@@ -44,7 +44,7 @@ fn experiment() -> Experiment {
         config: PathBuf::from("shakedown.yaml"),
         root: PathBuf::from("/"),
         services: Services::default(),
-        telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
+        telemetry: Telemetry { otlp: true, metrics: IndexMap::new(), alerts: Vec::new() },
         loads: IndexMap::new(),
         steady_state: Vec::new(),
         baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1, slot: None },

@@ -90,7 +90,7 @@ pub(crate) fn experiment() -> Experiment {
         config: "shakedown.yaml".into(),
         root: "/repository".into(),
         services: Services::default(),
-        telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
+        telemetry: Telemetry { otlp: true, metrics: IndexMap::new(), alerts: Vec::new() },
         loads: IndexMap::new(),
         steady_state: Vec::new(),
         baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1, slot: None },

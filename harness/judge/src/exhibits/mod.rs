@@ -13,12 +13,12 @@ use crate::{
 };
 use shakedown_model::{
     event::Phase,
-    result::{Exhibits, Finding},
+    result::{AlertExhibit, Exhibits, Finding},
     verdict::Verdict,
 };
 
 /// The exhibits of one scenario: tables of all plays, and the pictures of the one that says most.
-pub(crate) fn exhibits(plays: &Plays<'_>, patterns: &LogPatterns<'_>, findings: &[Finding]) -> Exhibits {
+pub(crate) fn exhibits(plays: &Plays<'_>, patterns: &LogPatterns<'_>, alerts: Vec<AlertExhibit>, findings: &[Finding]) -> Exhibits {
     let shown = most_telling(plays, findings);
     let (round, episode) = plays.numbers(shown);
     let view = &plays.views[shown];
@@ -29,6 +29,7 @@ pub(crate) fn exhibits(plays: &Plays<'_>, patterns: &LogPatterns<'_>, findings: 
         logs,
         logs_left_out,
         log_diff: patterns::difference(patterns),
+        alerts,
         marks: marks::marks(view),
         generator: view.generator.cloned(),
         traces,

@@ -427,7 +427,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
         config: "shakedown.yaml".into(),
         root: "/srv/shop".into(),
         services: Services::default(),
-        telemetry: Telemetry { otlp: true, metrics: IndexMap::new() },
+        telemetry: Telemetry { otlp: true, metrics: IndexMap::new(), alerts: Vec::new() },
         loads: IndexMap::from([("checkout".to_owned(), load)]),
         steady_state: vec![load_expectation(">= 99.5%", "<= 250ms", 3)],
         baseline: BaselineSpec { commit: BaselineCommit::MergeBase, mode: BaselineMode::Paired, rounds: 1, slot: None },

@@ -1,8 +1,9 @@
 //! `telemetry` and `load`.
 
 use super::{
-    address,
+    address, alerts,
     fields::{Field, Fields, each},
+    files::Files,
     names::{Names, check_form},
     problems::Problems,
     units,
@@ -12,15 +13,20 @@ use crate::{
     units::{Rate, Span},
 };
 use indexmap::IndexMap;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-pub(super) const TELEMETRY_KEYS: &[&str] = &["otlp", "metrics"];
+pub(super) const TELEMETRY_KEYS: &[&str] = &["otlp", "metrics", "alerts"];
 pub(super) const LOAD_KEYS: &[&str] = &["to", "request", "headers", "body", "rate", "arrivals", "timeout", "success"];
 
-/// `telemetry`.
-pub(super) fn read_telemetry(field: Option<Field<'_>>, names: &Names, problems: &mut Problems) -> Option<Telemetry> {
+/// `telemetry`; `around` is where the files lie that it names.
+pub(super) fn read_telemetry(
+    field: Option<Field<'_>>,
+    around: (&Path, &dyn Files),
+    names: &Names,
+    problems: &mut Problems,
+) -> Option<Telemetry> {
     let Some(field) = field else {
-        return Some(Telemetry { otlp: true, metrics: IndexMap::new() });
+        return Some(Telemetry { otlp: true, metrics: IndexMap::new(), alerts: Vec::new() });
     };
     let fields = field.fields("telemetry", TELEMETRY_KEYS, problems)?;
     let otlp = fields.or("otlp", true, |field| field.flag(problems));
@@ -39,7 +45,8 @@ pub(super) fn read_telemetry(field: Option<Field<'_>>, names: &Names, problems: 
             }
         }
     }
-    Some(Telemetry { otlp: otlp?, metrics })
+    let alerts = fields.or("alerts", Vec::new(), |field| alerts::read(field, around, problems));
+    Some(Telemetry { otlp: otlp?, metrics, alerts: alerts? })
 }
 
 /// `load`.

@@ -4,6 +4,7 @@
 //! collect every mistake. Pure: files and environment are handed in. Knows nothing of engines, clocks or what a run does.
 
 mod address;
+mod alerts;
 pub(crate) mod cycle;
 mod expectation;
 mod experiment_file;
@@ -93,7 +94,7 @@ fn read(
     if let Some(tree::Value::Map(entries)) = tree.get("load").map(|node| &node.value) {
         names.loads = entries.iter().map(|entry| entry.key.clone()).collect();
     }
-    let telemetry = load::read_telemetry(fields.get("telemetry"), &names, problems);
+    let telemetry = load::read_telemetry(fields.get("telemetry"), (root, files), &names, problems);
     let loads = load::read_loads(&fields, &names, problems);
     let steady_state = fields.or("steady_state", Vec::new(), |field| expectation::read_all(field, &names, problems));
     let baseline = gate::read_baseline(fields.get("baseline"), problems);

@@ -102,6 +102,8 @@ pub struct TelemetrySection {
     /// Prometheus endpoints by service, such as `":8080/metrics"`.
     #[schemars(default)]
     pub metrics: IndexMap<String, String>,
+    /// A file of Prometheus rules, from the directory of this file. Its alerts are evaluated over what was recorded: docs/alerts.md.
+    pub alerts: Option<String>,
 }
 
 /// One open-model load.
