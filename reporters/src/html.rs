@@ -4,10 +4,14 @@
 //! Escaping is the template engine's: no view builds markup.
 
 mod axis;
+mod blame;
 mod chart;
 mod chart_view;
+mod graph;
 mod interval;
+mod logs;
 mod page;
+mod percentiles;
 mod scenario;
 mod waterfall;
 
@@ -17,11 +21,15 @@ use page::PageView;
 use shakedown_model::result::RunResult;
 use std::io;
 
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("release.html", include_str!("../../templates/report/release.html")),
     ("diff.html", include_str!("../../templates/report/diff.html")),
     ("report.html", include_str!("../../templates/report/report.html")),
     ("macros.html", include_str!("../../templates/report/macros.html")),
+    ("signs.html", include_str!("../../templates/report/signs.html")),
+    ("blame.html", include_str!("../../templates/report/blame.html")),
+    ("graph.html", include_str!("../../templates/report/graph.html")),
+    ("percentiles.html", include_str!("../../templates/report/percentiles.html")),
     ("head.html", include_str!("../../templates/report/head.html")),
     ("overview.html", include_str!("../../templates/report/overview.html")),
     ("scenario.html", include_str!("../../templates/report/scenario.html")),
@@ -31,7 +39,7 @@ const TEMPLATES: [(&str, &str); 11] = [
     ("logs.html", include_str!("../../templates/report/logs.html")),
 ];
 const STYLE: &str = include_str!("../../templates/report/report.css");
-const SCRIPT: &str = include_str!("../../templates/report/report.js");
+const SCRIPT: &str = concat!(include_str!("../../templates/report/report.js"), include_str!("../../templates/report/charts.js"));
 
 /// Prints `report.html`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,7 +57,6 @@ impl Reporter for Html {
                 page => Value::from(Serde(PageView::of(result))),
                 markdown => markdown::text(result),
                 script => Value::from_safe_string(SCRIPT.to_owned()),
-                json => Value::from_safe_string(json_for_script(result)?),
             },
         )?;
         out.write_all(page.as_bytes())?;
@@ -88,17 +95,6 @@ fn tie(text: &str) -> String {
     }
     tied.push_str(rest);
     tied
-}
-
-/// JSON that cannot leave its `<script>` element: the characters that HTML looks for are written as JSON escapes.
-fn json_for_script(result: &RunResult) -> Result<String, ReportError> {
-    let json = serde_json::to_string(result)?;
-    Ok(json
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029"))
 }
 
 #[cfg(test)]

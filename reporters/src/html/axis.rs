@@ -32,6 +32,11 @@ impl Axis {
         self.from + share * (self.to - self.from)
     }
 
+    /// First and last value.
+    pub(super) fn ends(&self) -> (f64, f64) {
+        (self.low, self.high)
+    }
+
     /// Round values inside the axis: about `wanted` of them.
     pub(super) fn ticks(&self, wanted: usize) -> Vec<f64> {
         if self.is_log { self.log_ticks(wanted) } else { self.linear_ticks(wanted) }

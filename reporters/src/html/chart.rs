@@ -17,6 +17,10 @@ const PLOT_HEIGHT: f64 = 230.0;
 const STRIP_GAP: f64 = 26.0;
 const STRIP_HEIGHT: f64 = 40.0;
 const MARKS_HEIGHT: f64 = 24.0;
+/// More points than this are no sharper on a screen.
+const POINTS: usize = 120;
+/// Paths are written in whole steps of half a pixel, each from the one before: the shortest form that looks the same.
+pub(super) const STEPS: f64 = 2.0;
 /// From this ratio of the slowest to the fastest on, a linear axis would press everything but the worst to the ground.
 const LOG_FROM: f64 = 25.0;
 
@@ -58,8 +62,8 @@ impl Series {
     /// Buckets without requests say nothing and are left out.
     pub(super) fn of(load: &LoadExhibit) -> Series {
         let with_requests = |points: &[SeriesPoint]| points.iter().filter(|point| point.requests > 0).copied().collect::<Vec<_>>();
-        let candidate = with_requests(&load.candidate);
-        let mut baseline = with_requests(&load.baseline);
+        let candidate = thin(&with_requests(&load.candidate));
+        let mut baseline = thin(&with_requests(&load.baseline));
         let span = |points: &[SeriesPoint]| Some((points.first()?.at, points.last()?.at));
         let was_moved = match (span(&candidate), span(&baseline)) {
             (Some((from, to)), Some((start, end))) => end < from || start > to,
@@ -103,6 +107,10 @@ impl Panes {
         }
     }
 
+    fn is_hole(&self, before: UnixNanos, after: UnixNanos) -> bool {
+        self.holes.iter().any(|(from, to)| before <= *from && *to <= after)
+    }
+
     /// The x of the middle of a bucket.
     pub(super) fn x(&self, point: &SeriesPoint, origin: UnixNanos) -> f64 {
         self.time.place(point.at.seconds_from(origin) + self.bucket / 2.0)
@@ -111,12 +119,16 @@ impl Panes {
     /// The path of one figure of a series, broken where data is missing. That the other variant has its turn is no gap.
     pub(super) fn path(&self, points: &[SeriesPoint], origin: UnixNanos, y: impl Fn(&SeriesPoint) -> f64) -> String {
         let mut path = String::new();
-        let mut previous: Option<UnixNanos> = None;
+        let mut previous: Option<(UnixNanos, i64, i64)> = None;
         for point in points {
-            let joined = previous.is_some_and(|previous| !self.holes.iter().any(|(from, to)| previous <= *from && *to <= point.at));
+            let x = (self.x(point, origin) * STEPS).round() as i64;
+            let y = (y(point) * STEPS).round() as i64;
             // Writing to a String cannot fail.
-            let _ = write!(path, "{}{:.1} {:.1}", if joined { "L" } else { "M" }, self.x(point, origin), y(point));
-            previous = Some(point.at);
+            let _ = match previous {
+                Some((at, left, above)) if !self.is_hole(at, point.at) => write!(path, "l{} {}", x - left, y - above),
+                _ => write!(path, "M{x} {y}"),
+            };
+            previous = Some((point.at, x, y));
         }
         path
     }
@@ -140,6 +152,22 @@ fn latency_axis(series: &Series, limits: &[f64], top: f64, bottom: f64) -> Axis 
     } else {
         Axis::linear(0.0, slowest.max(1e-6) * 1.08, bottom, top)
     }
+}
+
+/// Neighbours joined until few enough are left. The slowest and the failed of those joined survive.
+fn thin(points: &[SeriesPoint]) -> Vec<SeriesPoint> {
+    points.chunks(points.len().div_ceil(POINTS).max(1)).filter_map(joined).collect()
+}
+
+fn joined(points: &[SeriesPoint]) -> Option<SeriesPoint> {
+    let requests: u64 = points.iter().map(|point| point.requests).sum();
+    Some(SeriesPoint {
+        at: points.first()?.at,
+        requests,
+        failed: points.iter().map(|point| point.failed).sum(),
+        p50: points.iter().map(|point| point.p50 * point.requests as f64).sum::<f64>() / requests.max(1) as f64,
+        p99: points.iter().map(|point| point.p99).fold(0.0, f64::max),
+    })
 }
 
 /// Share of a bucket's requests that failed.
@@ -213,7 +241,19 @@ mod tests {
         .unwrap();
         let panes = Panes::of(&scenario, &series, UnixNanos(0), 0, &[]);
         let path = panes.path(&series.candidate, UnixNanos(0), |_| 0.0);
-        assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 3), "{path}");
+        assert_eq!((path.matches('M').count(), path.matches('l').count()), (2, 3), "{path}");
+    }
+
+    #[test]
+    fn many_points_become_few_and_the_slowest_survives() {
+        let mut many: Vec<SeriesPoint> = (0..1_000).map(|index| point(f64::from(index), 2)).collect();
+        many[777].p99 = 5.0;
+        many[778].failed = 1;
+        let few = thin(&many);
+        assert!(few.len() <= POINTS, "{}", few.len());
+        assert_eq!(few.iter().map(|point| point.requests).sum::<u64>(), 2_000);
+        assert!(few.iter().any(|point| point.p99 > 4.9 && point.failed == 1));
+        assert_eq!(thin(&many[..90]), many[..90], "what is small stays as it is");
     }
 
     #[test]

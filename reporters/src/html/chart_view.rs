@@ -1,6 +1,6 @@
 //! What the template of a chart places: labels, paths, hover texts and the table that says the same without a picture.
 
-use super::chart::{LANE, LANES, LEFT, Panes, RIGHT, Series, WIDTH, failed_share};
+use super::chart::{LANE, LANES, LEFT, Panes, RIGHT, STEPS, Series, WIDTH, failed_share};
 use crate::{
     digest,
     plain::{cut, one_line},
@@ -12,6 +12,7 @@ use shakedown_model::{
     result::{LoadExhibit, ScenarioResult, SeriesPoint},
     time::UnixNanos,
 };
+use std::fmt::Write;
 
 /// Distance at which two numbered marks do not touch.
 const MARK_ROOM: f64 = 19.0;
@@ -49,10 +50,16 @@ pub(super) struct ChartView {
     baseline_p99: String,
     baseline_p50: String,
     baseline_failed: String,
-    bars: Vec<BarView>,
+    /// Shares of failed requests, as one path.
+    bars: String,
     limits: Vec<LimitView>,
     marks: Vec<MarkView>,
-    hovers: Vec<HoverView>,
+    /// Seconds at the left and at the right end, and length of a bucket.
+    from: String,
+    to: String,
+    bucket: String,
+    /// Second at which each row begins.
+    times: String,
     rows: Vec<Vec<String>>,
 }
 
@@ -84,18 +91,12 @@ struct TickView {
 }
 
 #[derive(Debug, Serialize)]
-struct BarView {
-    x: String,
-    y: String,
-    width: String,
-    height: String,
-}
-
-#[derive(Debug, Serialize)]
 struct LimitView {
     from: String,
     to: String,
     y: String,
+    /// Where the label stands: above the line, or below it where there is no room above.
+    dy: &'static str,
     label: String,
 }
 
@@ -105,13 +106,9 @@ struct MarkView {
     x: String,
     label_x: String,
     offset: String,
+    /// In seconds.
+    at: String,
     text: String,
-}
-
-#[derive(Debug, Serialize)]
-struct HoverView {
-    x: String,
-    width: String,
 }
 
 impl ChartView {
@@ -171,7 +168,10 @@ impl ChartView {
             bars: bars(&series, &panes, origin),
             limits: wanted.iter().filter_map(|(phase, limit, label)| limit_view(scenario, &panes, origin, *phase, *limit, label)).collect(),
             marks: marks(scenario, &panes, origin),
-            hovers: hovers(&series, &panes, origin),
+            from: format!("{:.2}", panes.time.ends().0),
+            to: format!("{:.2}", panes.time.ends().1),
+            bucket: format!("{:.2}", panes.bucket),
+            times: times(&series, origin),
             rows: rows(&series, &panes, origin),
             load: name,
         })
@@ -242,21 +242,19 @@ fn lanes(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos) -> Vec<Lan
         .collect()
 }
 
-fn bars(series: &Series, panes: &Panes, origin: UnixNanos) -> Vec<BarView> {
-    let failed = series.candidate.iter().filter(|point| point.failed > 0);
-    failed
-        .map(|point| {
-            let from = panes.time.place(point.at.seconds_from(origin));
-            let to = panes.time.place(point.at.seconds_from(origin) + panes.bucket);
-            let y = panes.failed.place(failed_share(point));
-            BarView {
-                x: round(from),
-                y: round(y),
-                width: round((to - from - 0.5).max(1.0)),
-                height: round((panes.strip_bottom - y).max(1.0)),
-            }
-        })
-        .collect()
+fn bars(series: &Series, panes: &Panes, origin: UnixNanos) -> String {
+    let half_pixels = |pixels: f64| (pixels * STEPS).round() as i64;
+    let bottom = half_pixels(panes.strip_bottom);
+    let mut path = String::new();
+    for point in series.candidate.iter().filter(|point| point.failed > 0) {
+        let from = panes.time.place(point.at.seconds_from(origin));
+        let to = panes.time.place(point.at.seconds_from(origin) + panes.bucket);
+        let (x, width) = (half_pixels(from), half_pixels((to - from - 0.5).max(1.0)));
+        let top = half_pixels(panes.failed.place(failed_share(point))).min(bottom - 2);
+        // Writing to a String cannot fail.
+        let _ = write!(path, "M{x} {bottom}V{top}h{width}V{bottom}z");
+    }
+    path
 }
 
 /// Absolute limits of this load's latency: phase, seconds, label.
@@ -273,10 +271,12 @@ fn limits(scenario: &ScenarioResult, load: &LoadExhibit) -> Vec<(Phase, f64, Str
 
 fn limit_view(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos, phase: Phase, limit: f64, label: &str) -> Option<LimitView> {
     let window = scenario.shown_phases().find(|window| window.name == phase)?;
+    let y = panes.latency.place(limit);
     Some(LimitView {
         from: round(panes.time.place(window.start.seconds_from(origin))),
         to: round(panes.time.place(window.end.seconds_from(origin))),
-        y: round(panes.latency.place(limit)),
+        y: round(y),
+        dy: if y - panes.plot_top < 18.0 { "14" } else { "-5" },
         label: label.to_owned(),
     })
 }
@@ -294,20 +294,17 @@ fn marks(scenario: &ScenarioResult, panes: &Panes, origin: UnixNanos) -> Vec<Mar
             x: round(x),
             label_x: round(label_x),
             offset: words::offset(mark.at, origin),
+            at: format!("{:.2}", mark.at.seconds_from(origin)),
             text: one_line(&mark.text, 200).replace("->", "→"),
         });
     }
     views
 }
 
-/// One strip for each row of the table: the page's script reads the figures from there.
-fn hovers(series: &Series, panes: &Panes, origin: UnixNanos) -> Vec<HoverView> {
-    let strips = shown(series).iter().map(|point| {
-        let from = panes.time.place(point.at.seconds_from(origin));
-        let to = panes.time.place(point.at.seconds_from(origin) + panes.bucket);
-        HoverView { x: round(from), width: round((to - from).max(1.0)) }
-    });
-    strips.collect()
+/// Where each row of the table begins: the page's script finds the row under the pointer by it.
+fn times(series: &Series, origin: UnixNanos) -> String {
+    let times = shown(series).iter().map(|point| format!("{:.2}", point.at.seconds_from(origin)));
+    times.collect::<Vec<_>>().join(" ")
 }
 
 /// The candidate's buckets; where it has none, the baseline's.

@@ -1,20 +1,19 @@
 //! One scenario of the page: faults, findings, figures, culprits, traces, logs and charts, as words.
 
 use super::{
+    blame::BlameView,
     chart_view::ChartView,
+    graph::GraphView,
     interval::IntervalView,
+    logs::{self, LogView},
+    percentiles::PercentilesView,
     waterfall::{self, TraceView},
 };
-use crate::{
-    digest,
-    markdown::culprit_name,
-    plain::{one_line, plain},
-    words,
-};
+use crate::{digest, plain::one_line, words};
 use serde::Serialize;
 use shakedown_model::{
     event::Phase,
-    result::{Culprit, FaultResult, Figures, Finding, LogExhibit, RunResult, ScenarioResult},
+    result::{FaultResult, Figures, Finding, RunResult, ScenarioResult},
     time::UnixNanos,
 };
 
@@ -30,12 +29,14 @@ pub(super) struct ScenarioView {
     phases: String,
     faults: Vec<FaultView>,
     findings: Vec<FindingView>,
-    culprits: Vec<CulpritView>,
+    blame: Option<BlameView>,
+    graph: Option<GraphView>,
     charts: Vec<ChartView>,
+    percentiles: Vec<PercentilesView>,
     figures: Vec<FiguresTable>,
     traces: Vec<TraceView>,
     logs: Vec<LogView>,
-    logs_left_out: u64,
+    logs_left_out: String,
     generator: Option<String>,
     rerun: String,
 }
@@ -80,22 +81,6 @@ struct FindingView {
 }
 
 #[derive(Debug, Serialize)]
-struct CulpritView {
-    name: String,
-    score: String,
-    share: Option<String>,
-    evidence: Vec<NoteView>,
-}
-
-#[derive(Debug, Serialize)]
-struct NoteView {
-    kind: String,
-    text: String,
-    reference: Option<String>,
-    href: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
 struct FiguresTable {
     load: String,
     rows: Vec<FiguresRow>,
@@ -108,22 +93,11 @@ struct FiguresRow {
     cells: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct LogView {
-    offset: String,
-    service: String,
-    severity: String,
-    level: &'static str,
-    body: String,
-    forbidden: bool,
-    trace: Option<String>,
-    href: Option<String>,
-}
-
 impl ScenarioView {
     pub(super) fn of(result: &RunResult, scenario: &ScenarioResult, id: &str) -> ScenarioView {
         let origin = origin(scenario, result.run.started);
         let traces = waterfall::traces(&scenario.exhibits.traces, id, origin);
+        let (logs, logs_hidden) = logs::logs(scenario, origin, &traces);
         ScenarioView {
             id: id.to_owned(),
             name: one_line(&scenario.name, 120),
@@ -140,7 +114,7 @@ impl ScenarioView {
                 .map(|fault| fault_view(fault, origin))
                 .collect(),
             findings: digest::findings(scenario).into_iter().map(finding_view).collect(),
-            culprits: scenario.culprits.iter().map(|culprit| culprit_view(culprit, &traces)).collect(),
+            blame: BlameView::of(scenario, &traces, origin),
             charts: scenario
                 .exhibits
                 .loads
@@ -148,10 +122,18 @@ impl ScenarioView {
                 .enumerate()
                 .filter_map(|(index, load)| ChartView::of(scenario, load, origin, &format!("{id}-load-{}", index + 1)))
                 .collect(),
+            graph: GraphView::of(scenario, origin, id),
+            percentiles: scenario
+                .exhibits
+                .loads
+                .iter()
+                .enumerate()
+                .filter_map(|(index, load)| PercentilesView::of(load, &one_line(&load.load, 80), &format!("{id}-load-{}", index + 1)))
+                .collect(),
             figures: figures(scenario),
-            logs: scenario.exhibits.logs.iter().map(|log| log_view(log, origin, &traces)).collect(),
+            logs,
+            logs_left_out: words::count(scenario.exhibits.logs_left_out + logs_hidden),
             traces,
-            logs_left_out: scenario.exhibits.logs_left_out,
             generator: generator(scenario),
             rerun: rerun(&result.run.rerun, &scenario.name),
         }
@@ -231,41 +213,6 @@ fn finding_view(finding: &Finding) -> FindingView {
     }
 }
 
-fn culprit_view(culprit: &Culprit, traces: &[TraceView]) -> CulpritView {
-    CulpritView {
-        name: culprit_name(culprit),
-        score: format!("{:.2}", culprit.score),
-        share: culprit.share.map(words::share),
-        evidence: culprit
-            .evidence
-            .iter()
-            .map(|note| {
-                let reference = note.reference.as_deref().map(|reference| one_line(reference, 300));
-                NoteView {
-                    kind: one_line(&note.kind, 30),
-                    text: one_line(&note.text, 600),
-                    href: reference.as_deref().and_then(|reference| href(reference, traces)),
-                    reference: reference
-                        .map(|reference| if is_trace_id(&reference) { format!("trace {}", &reference[..8]) } else { reference }),
-                }
-            })
-            .collect(),
-    }
-}
-
-fn is_trace_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Where a reference leads: to a waterfall of this page, or to a page of the web. Everything else (`javascript:` above all) leads nowhere.
-fn href(reference: &str, traces: &[TraceView]) -> Option<String> {
-    if let Some(id) = waterfall::link(traces, reference) {
-        return Some(format!("#{id}"));
-    }
-    let lower = reference.to_ascii_lowercase();
-    (lower.starts_with("https://") || lower.starts_with("http://")).then(|| reference.to_owned())
-}
-
 fn figures(scenario: &ScenarioResult) -> Vec<FiguresTable> {
     let tables = scenario.exhibits.loads.iter().map(|load| {
         let rows = load.table.iter().flat_map(|row| {
@@ -286,26 +233,6 @@ fn cells(figures: &Figures) -> Vec<String> {
     let mut cells = vec![words::count(figures.requests), words::share(figures.success)];
     cells.extend([figures.p50, figures.p90, figures.p95, figures.p99, figures.p999, figures.max].map(words::seconds));
     cells
-}
-
-fn log_view(log: &LogExhibit, origin: UnixNanos, traces: &[TraceView]) -> LogView {
-    let severity = one_line(log.severity.as_deref().unwrap_or_default(), 12).to_uppercase();
-    let level = match severity.as_str() {
-        "ERROR" | "ERR" | "FATAL" | "CRITICAL" | "PANIC" | "ALERT" | "EMERG" => "fail",
-        "WARN" | "WARNING" => "inconclusive",
-        _ => "none",
-    };
-    let trace = log.trace_id.as_deref().map(|id| one_line(id, 64));
-    LogView {
-        offset: words::offset(log.at, origin),
-        service: one_line(&log.service, 80),
-        level,
-        severity,
-        body: plain(&log.body),
-        forbidden: log.why == "forbidden",
-        href: trace.as_deref().and_then(|id| waterfall::link(traces, id)),
-        trace: trace.map(|id| id.chars().take(8).collect()),
-    }
 }
 
 fn generator(scenario: &ScenarioResult) -> Option<String> {
@@ -349,13 +276,5 @@ mod tests {
         assert_eq!(rerun(command, "b"), "shakedown run --scenario b --seed 42 --base v1");
         assert_eq!(rerun("shakedown run --config 'my file' --seed 1", "b"), "shakedown run --config 'my file' --seed 1");
         assert_eq!(rerun("shakedown run --seed 1", "b; rm -rf"), "shakedown run --seed 1");
-    }
-
-    #[test]
-    fn only_web_addresses_and_own_waterfalls_are_linked() {
-        assert_eq!(href("https://ci.example/1", &[]).as_deref(), Some("https://ci.example/1"));
-        for hostile in ["javascript:alert(1)", "data:text/html,x", " https://x", "file:///etc/passwd", "//evil", "src/pay.rs:88"] {
-            assert_eq!(href(hostile, &[]), None, "{hostile}");
-        }
     }
 }
