@@ -9,22 +9,29 @@ mod chart;
 mod chart_view;
 mod graph;
 mod interval;
+mod layout;
 mod logs;
 mod page;
 mod percentiles;
 mod scenario;
+mod since;
 mod waterfall;
 
-use crate::{ReportError, Reporter, markdown};
-use minijinja::{Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig, value::Serde};
-use page::PageView;
+pub use layout::{HtmlFiles, HtmlLayout, html_files};
+
+use crate::{ReportError, Reporter};
+use minijinja::{Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use shakedown_model::result::RunResult;
 use std::io;
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 19] = [
     ("release.html", include_str!("../../templates/report/release.html")),
     ("diff.html", include_str!("../../templates/report/diff.html")),
     ("report.html", include_str!("../../templates/report/report.html")),
+    ("top.html", include_str!("../../templates/report/top.html")),
+    ("bottom.html", include_str!("../../templates/report/bottom.html")),
+    ("tools.html", include_str!("../../templates/report/tools.html")),
+    ("side.html", include_str!("../../templates/report/side.html")),
     ("macros.html", include_str!("../../templates/report/macros.html")),
     ("signs.html", include_str!("../../templates/report/signs.html")),
     ("blame.html", include_str!("../../templates/report/blame.html")),
@@ -51,15 +58,7 @@ impl Reporter for Html {
     }
 
     fn render(&self, result: &RunResult, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        let page = page(
-            "report.html",
-            context! {
-                page => Value::from(Serde(PageView::of(result))),
-                markdown => markdown::text(result),
-                script => Value::from_safe_string(SCRIPT.to_owned()),
-            },
-        )?;
-        out.write_all(page.as_bytes())?;
+        out.write_all(layout::whole(result)?.as_bytes())?;
         Ok(())
     }
 }

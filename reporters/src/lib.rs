@@ -18,7 +18,7 @@ mod words;
 pub use annotations::annotations;
 pub use console::Console;
 pub use diff::{DIFF_SCHEMA, RunDiff, Step};
-pub use html::Html;
+pub use html::{Html, HtmlFiles, HtmlLayout, html_files};
 pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;

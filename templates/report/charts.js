@@ -35,8 +35,7 @@
       this.cursor = this.pane.appendChild(svgOf("path", { class: "cursor", stroke: "#1b1d21", "vector-effect": "non-scaling-stroke" }));
       this.brush = this.pane.appendChild(svgOf("rect", { class: "brush", y: 0, height: this.height, width: 0, fill: "#1f4fc4", "fill-opacity": ".16" }));
       this.row = -1;
-      this.readout.hidden = false;
-      this.idle();
+      this.hint = this.readout.textContent;
     }
 
     // x of a second in the whole chart, which is what the pane is drawn in.
@@ -56,7 +55,7 @@
       this.row = -1;
       this.cursor.removeAttribute("d");
       this.readout.textContent = this.range === this.whole
-        ? "Point at the chart to read its figures, drag over it to look at a range of time; with the keyboard: arrows, + and −."
+        ? this.hint
         : `${seconds(this.range[0])} … ${seconds(this.range[1])}. Escape or a double click shows everything.`;
     }
 
@@ -136,9 +135,10 @@
 
   const zoomed = (chart, factor) => {
     const middle = chart.row < 0 ? (chart.range[0] + chart.range[1]) / 2 : chart.times[chart.row];
-    const half = ((chart.range[1] - chart.range[0]) * factor) / 2;
-    const range = [Math.max(middle - half, chart.whole[0]), Math.min(middle + half, chart.whole[1])];
-    return range[1] - range[0] > (chart.whole[1] - chart.whole[0]) * 0.99 ? null : range;
+    const length = (chart.range[1] - chart.range[0]) * factor;
+    if (length > (chart.whole[1] - chart.whole[0]) * 0.99) return null;
+    const from = Math.min(Math.max(middle - length / 2, chart.whole[0]), chart.whole[1] - length);
+    return [from, from + length];
   };
 
   const listen = (section, chart, charts) => {
@@ -179,10 +179,20 @@
     });
   };
 
-  const sections = all(".scenario").map((section) => ({ section, charts: all("figure.chart", section).map((figure) => new Chart(figure)) }));
-  sections.forEach(({ section, charts }) => charts.forEach((chart) => listen(section, chart, charts)));
+  // A page of fifty scenarios has hundreds of charts: those of a scenario are made ready when somebody comes to it.
+  const ready = new Map();
+  const prepare = (event) => {
+    const section = event.target.closest?.(".scenario");
+    if (!section || ready.has(section)) return;
+    const charts = all("figure.chart", section).map((figure) => new Chart(figure));
+    ready.set(section, charts);
+    charts.forEach((chart) => listen(section, chart, charts));
+  };
+  document.addEventListener("pointerover", prepare);
+  document.addEventListener("focusin", prepare);
+  all(".readout").forEach((readout) => { readout.hidden = false; });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    sections.filter(({ section }) => section.classList.contains("is-ranged")).forEach(({ section, charts }) => follow(section, charts, null));
+    ready.forEach((charts, section) => { if (section.classList.contains("is-ranged")) follow(section, charts, null); });
   });
 })();

@@ -118,7 +118,7 @@
         document.querySelector("button[data-do=filter]")?.setAttribute("aria-pressed", "false");
       }
     }
-    target.scrollIntoView();
+    target.scrollIntoView({ behavior: "instant" });
   };
   addEventListener("hashchange", reveal);
   reveal();

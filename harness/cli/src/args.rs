@@ -201,12 +201,25 @@ pub(crate) struct CalibrateOptions {
     pub(crate) seed: u64,
 }
 
+/// How the HTML report is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Layout {
+    /// One file that holds everything.
+    #[default]
+    File,
+    /// Style and script as files beside it, for where a Content-Security-Policy forbids inline ones (Jenkins).
+    Dir,
+}
+
 /// Copies of the reports.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Files {
     /// Also write the HTML report here.
     #[arg(long, env = "SHAKEDOWN_HTML", value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+    /// How the HTML report is laid out, here and in the run directory.
+    #[arg(long, env = "SHAKEDOWN_HTML_LAYOUT", default_value = "file")]
+    pub(crate) html_layout: Layout,
     /// Also write the JUnit file here.
     #[arg(long, env = "SHAKEDOWN_JUNIT", value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,

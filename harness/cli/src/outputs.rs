@@ -1,11 +1,12 @@
 //! Result in, files out: the run directory's own and the copies that flags ask for.
 
 use crate::{
-    args::Files,
+    args::{Files, Layout},
     failure::{Failure, io},
+    terminal::Terminal,
 };
 use shakedown_model::result::RunResult;
-use shakedown_reporters::{Html, Json, Junit, Markdown, Reporter};
+use shakedown_reporters::{Html, HtmlLayout, Json, Junit, Markdown, Reporter, html_files};
 use std::path::Path;
 
 /// Renders one report.
@@ -15,25 +16,41 @@ fn render(reporter: &dyn Reporter, result: &RunResult) -> Result<Vec<u8>, Failur
     Ok(bytes)
 }
 
-fn reporters() -> [Box<dyn Reporter>; 4] {
-    [Box::new(Json), Box::new(Html), Box::new(Junit), Box::new(Markdown)]
-}
-
 /// Writes `result.json`, `report.html`, `junit.xml` and `summary.md` into `folder`.
-pub(crate) fn write_all(folder: &Path, result: &RunResult) -> Result<(), Failure> {
-    for reporter in reporters() {
-        write(&folder.join(reporter.file_name()), &render(&*reporter, result)?)?;
+pub(crate) fn write_all(folder: &Path, result: &RunResult, files: &Files, terminal: &Terminal) -> Result<(), Failure> {
+    for reporter in [&Json as &dyn Reporter, &Junit, &Markdown] {
+        write(&folder.join(reporter.file_name()), &render(reporter, result)?)?;
     }
-    Ok(())
+    write_html(&folder.join(Html.file_name()), result, files.html_layout, terminal)
 }
 
 /// Writes the copies that flags ask for.
-pub(crate) fn write_copies(files: &Files, result: &RunResult) -> Result<(), Failure> {
-    let [json, html, junit, markdown] = reporters();
-    for (path, reporter) in [(&files.json, json), (&files.html, html), (&files.junit, junit), (&files.markdown, markdown)] {
+pub(crate) fn write_copies(files: &Files, result: &RunResult, terminal: &Terminal) -> Result<(), Failure> {
+    let copies = [(&files.json, &Json as &dyn Reporter), (&files.junit, &Junit), (&files.markdown, &Markdown)];
+    for (path, reporter) in copies {
         if let Some(path) = path {
-            write(path, &render(&*reporter, result)?)?;
+            write(path, &render(reporter, result)?)?;
         }
+    }
+    files.html.as_ref().map_or(Ok(()), |path| write_html(path, result, files.html_layout, terminal))
+}
+
+/// Writes the report and what lies beside it; says so where it was too large for one page.
+fn write_html(path: &Path, result: &RunResult, layout: Layout, terminal: &Terminal) -> Result<(), Failure> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let layout = match layout {
+        Layout::File => HtmlLayout::File,
+        Layout::Dir => HtmlLayout::Dir,
+    };
+    let html = html_files(result, layout, &name).map_err(|error| Failure::Bug(format!("{name}: {error}")))?;
+    write(path, html.page.as_bytes())?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for (name, content) in &html.beside {
+        write(&folder.join(name), content.as_bytes())?;
+    }
+    if let Some(size) = html.moved_from {
+        let size = size as f64 / 1e6;
+        terminal.note(&format!("warning: {} would have {size:.1} MB: each scenario has a page of its own beside it", path.display()));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::{
     interval::IntervalView,
     scenario::{DoseView, ScenarioView},
+    since::{self, SinceView},
 };
 use crate::{digest, plain::one_line, words};
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub(super) struct PageView {
     health: Vec<HealthView>,
     overview: Vec<OverviewRow>,
     tally: Vec<(&'static str, usize)>,
+    /// What changed since the baseline.
+    since: Option<Vec<SinceView>>,
     scenarios: Vec<ScenarioView>,
     rerun: String,
     id: String,
@@ -71,9 +74,15 @@ struct SuccessView {
 }
 
 impl PageView {
+    /// Of the scenarios, in the order of the page.
+    pub(super) fn anchors(&self) -> impl Iterator<Item = &str> {
+        self.overview.iter().map(|row| row.id.as_str())
+    }
+
     pub(super) fn of(result: &RunResult) -> PageView {
         let ordered = digest::scenarios(result);
         let commit = &result.commit;
+        let anchors: Vec<String> = ordered.iter().enumerate().map(|(index, scenario)| anchor(scenario, index)).collect();
         PageView {
             verdict: result.verdict.word(),
             word: words::shout(result.verdict),
@@ -99,11 +108,8 @@ impl PageView {
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            scenarios: ordered
-                .iter()
-                .enumerate()
-                .map(|(index, scenario)| ScenarioView::of(result, scenario, &anchor(scenario, index)))
-                .collect(),
+            since: since::since(result, &anchors),
+            scenarios: ordered.iter().zip(&anchors).map(|(scenario, anchor)| ScenarioView::of(result, scenario, anchor)).collect(),
             rerun: one_line(&result.run.rerun, 4_000),
             id: one_line(&result.run.id, 100),
             tool_version: one_line(&result.run.tool_version, 40),
@@ -124,8 +130,8 @@ fn facts(result: &RunResult) -> Vec<(&'static str, String)> {
     let run = &result.run;
     let machine = &run.machine;
     let how = match run.baseline_mode.as_str() {
-        "paired" => "paired: measured in the same run, interleaved with the candidate".to_owned(),
-        "recorded" => "recorded: measured in an earlier run".to_owned(),
+        "paired" => "paired: measured on the same machine in the same run, interleaved with the candidate".to_owned(),
+        "recorded" => "recorded: measured in an earlier run, not beside the candidate".to_owned(),
         "none" => "none: this commit alone".to_owned(),
         other => one_line(other, 80),
     };

@@ -29,8 +29,8 @@ pub(crate) fn run(options: &MergeOptions, terminal: &Terminal) -> Result<u8, Fai
     for (directory, index) in options.directories.iter().zip(names) {
         copy(directory, &out.join(SHARDS).join(index.to_string()))?;
     }
-    outputs::write_all(out, &result)?;
-    outputs::write_copies(&options.files, &result)?;
+    outputs::write_all(out, &result, &options.files, terminal)?;
+    outputs::write_copies(&options.files, &result, terminal)?;
     judge::print(&result, out, terminal)?;
     Ok(result.exit_code)
 }

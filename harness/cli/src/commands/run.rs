@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Terminal) -> Result<u8, Failure> {
     let Gated { path, result, outcome } = Box::pin(gate(global, options, Against::Baseline, terminal)).await?;
-    outputs::write_copies(&options.files, &result)?;
+    outputs::write_copies(&options.files, &result, terminal)?;
     judge::print(&result, &path, terminal)?;
     annotate(&result, terminal);
     tell_left(&outcome, global, terminal);
@@ -84,7 +84,7 @@ pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against
     let path = orders.0.directory.path().to_owned();
     let (outcome, variants) = Box::pin(conducted(orders, recorded, terminal)).await?;
     let result = judge::judged(variants.and_then(|variants| variants.into_evidence(&path)))?;
-    outputs::write_all(&path, &result)?;
+    outputs::write_all(&path, &result, &options.files, terminal)?;
     if against == Against::Baseline {
         history::keep_if_main(history.as_ref(), &commits, &home, &result, terminal).await;
     }
