@@ -14,6 +14,7 @@ need nft nftables
 need debootstrap debootstrap
 need xmllint libxml2-utils
 need chromium chromium
+need chromedriver chromium-driver
 need column bsdextrautils
 need python3 python3
 need redis-server redis-server
@@ -25,6 +26,22 @@ file=/bin/busybox
 linked=$(ldd "$file" 2>&1 || true) # says so of a static program with an exit code other than zero
 if [ ! -x "$file" ] || [[ $linked != *'not a dynamic executable'* ]]; then
     missing+=(busybox-static)
+fi
+
+# axe-core looks for what keeps people out of a page. It is in no Debian package; the wheel is a file to read, nothing of it is installed.
+axe=$(dirname "$0")/../target/axe
+wheel=axe-playwright-python==0.1.8
+if [ ! -s "$axe/axe.min.js" ]; then
+    fetched=$(mktemp -d)
+    if python3 -m pip download --quiet --no-deps --disable-pip-version-check --dest "$fetched" "$wheel" >/dev/null 2>&1; then
+        mkdir -p "$axe"
+        python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("axe_playwright_python/axe.min.js"))' \
+            "$fetched"/*.whl >"$axe/axe.min.js.new"
+        mv "$axe/axe.min.js.new" "$axe/axe.min.js"
+    else
+        echo "needs: WARNING: $wheel was not fetched from PyPI; the test of accessibility skips aloud" >&2
+    fi
+    rm -rf "$fetched"
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0
