@@ -180,6 +180,25 @@ impl Page {
             .collect()
     }
 
+    /// Time of the processor that the page's main thread has taken since the page was opened, in seconds.
+    pub(crate) async fn work(&self) -> f64 {
+        let answer = self.client.issue_cmd(Tools("Performance.getMetrics", json!({}))).await.expect("the browser measures itself");
+        let metrics = answer["metrics"].as_array().cloned().unwrap_or_default();
+        metrics
+            .iter()
+            .find(|metric| metric["name"] == "TaskDuration")
+            .and_then(|metric| metric["value"].as_f64())
+            .expect("it knows its tasks")
+    }
+
+    /// Lets [`Page::work`] count processor time, which what else the machine does has little part in.
+    pub(crate) async fn measure_work(&self) {
+        self.client
+            .issue_cmd(Tools("Performance.enable", json!({ "timeDomain": "threadTicks" })))
+            .await
+            .expect("the browser measures itself");
+    }
+
     async fn log(&self, kind: &'static str) -> Vec<Value> {
         let entries = self.client.issue_cmd(Log(kind)).await.expect("chromedriver keeps logs");
         entries.as_array().cloned().unwrap_or_default()
@@ -197,5 +216,19 @@ impl WebDriverCompatibleCommand for Log {
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
         (Method::POST, Some(json!({ "type": self.0 }).to_string()))
+    }
+}
+
+/// A command of the browser's developer tools.
+#[derive(Debug)]
+struct Tools(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Tools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
     }
 }
