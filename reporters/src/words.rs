@@ -68,6 +68,9 @@ fn three_digits(value: f64) -> String {
 
 /// `97.4 %`; never rounded up to a whole or down to nothing.
 pub(crate) fn share(value: f64) -> String {
+    if !value.is_finite() {
+        return NOTHING.to_owned();
+    }
     let percent = value * 100.0;
     for digits in [1, 2, 3] {
         let text = trim_float(format!("{percent:.digits$}").parse().unwrap_or(percent));
@@ -292,6 +295,7 @@ mod tests {
             (0.000_000_1, "< 0.001 %"),
             (0.5, "50 %"),
             (0.72, "72 %"),
+            (f64::NAN, "—"),
         ];
         for (value, expected) in cases {
             assert_eq!(share(value), expected);

@@ -3,7 +3,10 @@
 mod common;
 
 use common::{render, sample};
-use shakedown_model::verdict::Verdict;
+use shakedown_model::{
+    result::{LogExhibit, RunResult},
+    verdict::Verdict,
+};
 use shakedown_reporters::Html;
 use std::collections::HashSet;
 
@@ -170,4 +173,93 @@ fn of_several_rounds_the_page_draws_the_one_that_is_shown_and_says_which() {
 fn scenario_bands_equal(a: &str, b: &str) {
     let bands = |html: &str| html.matches("class=\"band-fault\"").count();
     assert_eq!(bands(a), bands(b));
+}
+
+/// A run of the demo shop whose change brought a retry storm.
+fn storm() -> RunResult {
+    serde_json::from_str(include_str!("../../fixtures/runs/retry-storm-result.json")).expect("the recorded result fits the model")
+}
+
+#[test]
+fn the_account_of_the_culprit_is_drawn_with_its_way_its_pairs_and_who_is_ruled_out() {
+    let html = render(&Html, &storm());
+    for part in [
+        "explains <strong>98.9\u{a0}%</strong> of the regression",
+        "adds 1.27\u{a0}s to a slow request; 28.7\u{a0}ms without the fault",
+        "<ol class=\"way\">",
+        "The same path, fast and slow",
+        "<strong>Ruled out:</strong> gateway",
+        "class=\"edge-fault\"",
+        "The fault: latency on orders → payment. It was felt at gateway, orders. Culprit: orders.",
+        "class=\"critical\"",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("Too close to tell"), "it is clear");
+}
+
+#[test]
+fn a_culprit_that_is_too_close_to_tell_is_said_to_be() {
+    let mut result = storm();
+    let blame = result.scenarios[0].blame.as_mut().expect("somebody is blamed");
+    blame.ambiguous = true;
+    blame.runner_up.as_mut().expect("there is a second").service = "<b>gateway".to_owned();
+    let html = render(&Html, &result);
+    assert!(html.contains("Too close to tell:</strong> it could be <strong>&lt;b&gt;gateway &#x2f; "), "hostile names stay names");
+}
+
+#[test]
+fn names_of_the_account_are_shown_and_never_obeyed() {
+    let mut result = storm();
+    let hostile = "<script>alert(7)</script>".to_owned();
+    for scenario in &mut result.scenarios {
+        let blame = scenario.blame.as_mut().expect("somebody is blamed");
+        for hop in &mut blame.path {
+            hop.service.clone_from(&hostile);
+            hop.added = f64::NAN;
+        }
+        for suspect in &mut blame.ruled_out {
+            suspect.operation.clone_from(&hostile);
+        }
+        blame.pairs[0].largest = Some((hostile.clone(), f64::INFINITY));
+        blame.differences[0].value.clone_from(&hostile);
+        scenario.culprits[0].share = Some(f64::NAN);
+        scenario.exhibits.traces[0].spans[1].service.clone_from(&hostile);
+        scenario.faults[0].target = format!("{hostile} -> {hostile}");
+    }
+    let html = render(&Html, &result);
+    assert!(!without_scripts(&html).contains("alert(7)</script>"));
+    assert_eq!(html.matches("</script>").count(), 1);
+    assert!(!html.contains("NaN"));
+}
+
+#[test]
+fn log_lines_that_say_the_same_are_shown_three_times_and_counted() {
+    let mut result = storm();
+    let scenario = &mut result.scenarios[0];
+    let line = scenario.exhibits.logs[0].clone();
+    scenario.exhibits.logs =
+        (0..50).map(|index| LogExhibit { body: format!("order {index} failed"), trace_id: None, ..line.clone() }).collect();
+    scenario.exhibits.logs.push(LogExhibit { body: "something else".to_owned(), trace_id: None, ..line });
+    result.scenarios.truncate(1);
+    let html = render(&Html, &result);
+    let shown = (0..50).filter(|index| html.contains(&format!("order {index} failed"))).count();
+    assert_eq!(shown, 3);
+    assert!(html.contains("47 more like it") && html.contains("something else"));
+}
+
+#[test]
+fn what_is_broken_since_the_baseline_is_listed_with_a_link_to_its_finding() {
+    let html = render(&Html, &storm());
+    assert!(html.contains("1 new"));
+    assert!(html.contains("<a href=\"#s1-slow-payment-f1\">slow-payment: retries of orders → payment, during the fault</a>"));
+    let mut result = storm();
+    result.commit.baseline = None;
+    assert!(!render(&Html, &result).contains("Since the baseline"), "without a baseline nothing is since");
+}
+
+#[test]
+fn the_page_of_a_demo_is_small() {
+    let size = render(&Html, &storm()).len();
+    assert!(size < 500_000, "{size} bytes");
 }

@@ -142,7 +142,7 @@
 
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = all("details.trace:not([open])");
+    opened = all("details.trace:not([open]), details.passed:not([open])");
     opened.forEach((details) => { details.open = true; });
   });
   addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));

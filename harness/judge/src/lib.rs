@@ -154,7 +154,8 @@ fn judge_scenario(plays: &Plays<'_>, compared: Vec<Finding>) -> ScenarioResult {
     let alerts = if is_searched { Vec::new() } else { checks::guarded(|| alerts::evaluated(plays)).unwrap_or_default() };
     findings.extend(alerts::findings(plays, &alerts, &findings));
     finding::number_duplicates(&mut findings);
-    let exhibits = checks::guarded(|| exhibits::exhibits(plays, &logs, alerts, &findings)).unwrap_or_else(|_| Exhibits::default());
+    let exhibits =
+        checks::guarded(|| exhibits::exhibits(plays, &logs, alerts, &findings, blame.as_ref())).unwrap_or_else(|_| Exhibits::default());
     ScenarioResult {
         name: plays.scenario.name.clone(),
         why: plays.scenario.why.clone(),

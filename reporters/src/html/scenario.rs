@@ -13,8 +13,9 @@ use crate::{digest, plain::one_line, words};
 use serde::Serialize;
 use shakedown_model::{
     event::Phase,
-    result::{FaultResult, Figures, Finding, RunResult, ScenarioResult},
+    result::{FaultResult, Figures, Finding, PhaseFigures, RunResult, ScenarioResult},
     time::UnixNanos,
+    verdict::Verdict,
 };
 
 #[derive(Debug, Serialize)]
@@ -28,7 +29,8 @@ pub(super) struct ScenarioView {
     tally: [usize; 3],
     phases: String,
     faults: Vec<FaultView>,
-    findings: Vec<FindingView>,
+    /// Those that did not pass, then those that did.
+    findings: Vec<FindingGroup>,
     blame: Option<BlameView>,
     graph: Option<GraphView>,
     charts: Vec<ChartView>,
@@ -37,7 +39,8 @@ pub(super) struct ScenarioView {
     traces: Vec<TraceView>,
     logs: Vec<LogView>,
     logs_left_out: String,
-    generator: Option<String>,
+    /// What the numbers of this scenario rest on.
+    quality: Vec<String>,
     rerun: String,
 }
 
@@ -65,7 +68,15 @@ struct FaultView {
 }
 
 #[derive(Debug, Serialize)]
+struct FindingGroup {
+    passed: bool,
+    findings: Vec<FindingView>,
+}
+
+#[derive(Debug, Serialize)]
 struct FindingView {
+    /// Its place in the scenario, from 1.
+    number: usize,
     verdict: &'static str,
     check: String,
     subject: String,
@@ -113,7 +124,7 @@ impl ScenarioView {
                 .filter(|fault| scenario.is_shown(fault.round, fault.episode))
                 .map(|fault| fault_view(fault, origin))
                 .collect(),
-            findings: digest::findings(scenario).into_iter().map(finding_view).collect(),
+            findings: finding_groups(scenario),
             blame: BlameView::of(scenario, &traces, origin),
             charts: scenario
                 .exhibits
@@ -134,7 +145,7 @@ impl ScenarioView {
             logs,
             logs_left_out: words::count(scenario.exhibits.logs_left_out + logs_hidden),
             traces,
-            generator: generator(scenario),
+            quality: quality(result, scenario),
             rerun: rerun(&result.run.rerun, &scenario.name),
         }
     }
@@ -194,8 +205,18 @@ fn fault_view(fault: &FaultResult, origin: UnixNanos) -> FaultView {
     }
 }
 
-fn finding_view(finding: &Finding) -> FindingView {
+fn finding_groups(scenario: &ScenarioResult) -> Vec<FindingGroup> {
+    let group = |passed: bool| {
+        let findings = digest::findings(scenario).into_iter().enumerate();
+        let of_group = findings.filter(|(_, finding)| (finding.verdict == Verdict::Pass) == passed);
+        FindingGroup { passed, findings: of_group.map(|(index, finding)| finding_view(finding, index + 1)).collect() }
+    };
+    [group(false), group(true)].into_iter().filter(|group| !group.findings.is_empty()).collect()
+}
+
+fn finding_view(finding: &Finding, number: usize) -> FindingView {
     FindingView {
+        number,
         verdict: finding.verdict.word(),
         check: one_line(&finding.check, 60),
         subject: words::target(&finding.subject),
@@ -235,16 +256,34 @@ fn cells(figures: &Figures) -> Vec<String> {
     cells
 }
 
-fn generator(scenario: &ScenarioResult) -> Option<String> {
-    let report = scenario.exhibits.generator.as_ref()?;
-    let shed = if report.shed > 0 { format!(", {} shed", words::count(report.shed)) } else { String::new() };
-    Some(format!(
-        "{} requests due, {} sent{shed}; sent {} late at P99, {} at most",
-        words::count(report.due),
-        words::count(report.sent),
-        words::seconds(report.late_p99_ms / 1e3),
-        words::seconds(report.late_max_ms / 1e3)
-    ))
+/// The generator's punctuality, what there is of each kind of evidence, and what weakens all of the run.
+fn quality(result: &RunResult, scenario: &ScenarioResult) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(report) = &scenario.exhibits.generator {
+        let shed = if report.shed > 0 { format!(", {} shed", words::count(report.shed)) } else { String::new() };
+        lines.push(format!(
+            "Load generator: {} requests due, {} sent{shed}; sent {} late at P99, {} at most.",
+            words::count(report.due),
+            words::count(report.sent),
+            words::seconds(report.late_p99_ms / 1e3),
+            words::seconds(report.late_max_ms / 1e3)
+        ));
+    }
+    let rounds = scenario.phases.iter().filter(|phase| phase.name == Phase::Fault).count();
+    let fault = |of: fn(&PhaseFigures) -> u64| {
+        let rows = scenario.exhibits.loads.iter().flat_map(|load| &load.table).filter(|row| row.phase == Phase::Fault);
+        words::count(rows.map(of).sum())
+    };
+    if !scenario.exhibits.loads.is_empty() {
+        let plays = if rounds == 1 { "1 play".to_owned() } else { format!("{rounds} plays") };
+        let (candidate, baseline) = (fault(|row| row.candidate.requests), fault(|row| row.baseline.map_or(0, |figures| figures.requests)));
+        lines.push(format!("Under the fault: {candidate} requests of the candidate, {baseline} of the baseline, in {plays}."));
+    }
+    if scenario.exhibits.traces.is_empty() {
+        lines.push("No traced request under the fault: services are blamed by spans, and there were none.".to_owned());
+    }
+    lines.extend(result.health.iter().map(|note| format!("{}: {}", one_line(&note.name, 80), one_line(&note.text, 600))));
+    lines
 }
 
 /// The run's command with this scenario alone; as it is where quotes make its words uncertain.

@@ -13,16 +13,22 @@ use crate::{
 };
 use shakedown_model::{
     event::Phase,
-    result::{AlertExhibit, Exhibits, Finding},
+    result::{AlertExhibit, Blame, Exhibits, Finding},
     verdict::Verdict,
 };
 
 /// The exhibits of one scenario: tables of all plays, and the pictures of the one that says most.
-pub(crate) fn exhibits(plays: &Plays<'_>, patterns: &LogPatterns<'_>, alerts: Vec<AlertExhibit>, findings: &[Finding]) -> Exhibits {
+pub(crate) fn exhibits(
+    plays: &Plays<'_>,
+    patterns: &LogPatterns<'_>,
+    alerts: Vec<AlertExhibit>,
+    findings: &[Finding],
+    blame: Option<&Blame>,
+) -> Exhibits {
     let shown = most_telling(plays, findings);
     let (round, episode) = plays.numbers(shown);
     let view = &plays.views[shown];
-    let traces = traces::waterfalls(view);
+    let traces = traces::waterfalls(view, blame);
     let (logs, logs_left_out) = logs::lines(view, &traces);
     Exhibits {
         loads: series::loads(plays, view),

@@ -8,26 +8,37 @@ use crate::{
 use shakedown_model::{
     event::Phase,
     evidence::Request,
-    result::{SpanExhibit, TraceExhibit},
+    ids::TraceId,
+    result::{Blame, SpanExhibit, TraceExhibit, TracePair},
     stack::Variant,
 };
+use std::collections::HashSet;
 
 const SLOWEST: usize = 3;
 const OF_BASELINE: usize = 2;
 const IN_ALL: usize = 6;
 const SPANS: usize = 200;
 
-pub(super) fn waterfalls(view: &View<'_>) -> Vec<TraceExhibit> {
+pub(super) fn waterfalls(view: &View<'_>, blame: Option<&Blame>) -> Vec<TraceExhibit> {
+    let pairs = blame.map_or(&[][..], |blame| &blame.pairs);
     let baseline: Vec<TraceExhibit> = view.baseline.as_ref().map_or_else(Vec::new, |arm| {
-        slowest(arm).into_iter().take(OF_BASELINE).map(|request| waterfall(arm, request, Variant::Baseline)).collect()
+        let requests = first_of(slowest(arm), pairs, |pair| &pair.reference);
+        requests.into_iter().take(OF_BASELINE).map(|request| waterfall(arm, request, Variant::Baseline)).collect()
     });
-    let slowest = slowest(&view.candidate);
+    let slowest = first_of(slowest(&view.candidate), pairs, |pair| &pair.candidate);
     let (shown, rest) = slowest.split_at(SLOWEST.min(slowest.len()));
     let room = IN_ALL - baseline.len() - shown.len();
     let mut failed: Vec<&Request> = rest.iter().filter(|request| !request.ok).copied().collect();
     failed.sort_by_key(|request| request.due);
     let chosen = shown.iter().copied().chain(failed.into_iter().take(room));
     chosen.map(|request| waterfall(&view.candidate, request, Variant::Candidate)).chain(baseline).collect()
+}
+
+/// Halves of the pairs that somebody is blamed by come first, so that both of a pair can be looked at.
+fn first_of<'a>(mut requests: Vec<&'a Request>, pairs: &[TracePair], half: fn(&TracePair) -> &str) -> Vec<&'a Request> {
+    let halves: HashSet<TraceId> = pairs.iter().filter_map(|pair| TraceId::from_hex(half(pair))).collect();
+    requests.sort_by_key(|request| !halves.contains(&request.trace_id));
+    requests
 }
 
 /// Traced requests due under the fault (before it, where there was none), slowest first.
