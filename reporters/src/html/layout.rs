@@ -4,6 +4,7 @@ use super::{SCRIPT, STYLE, page, page::PageView};
 use crate::{ReportError, markdown};
 use minijinja::{Value, context, value::Serde};
 use shakedown_model::result::RunResult;
+use std::fmt::Write;
 
 /// A page above this keeps browsers busy: what is heavy moves out of it.
 const MOST: usize = 5_000_000;
@@ -40,7 +41,7 @@ pub(super) fn whole(result: &RunResult) -> Result<String, ReportError> {
 }
 
 fn files(result: &RunResult, layout: HtmlLayout, name: &str, most: usize) -> Result<HtmlFiles, ReportError> {
-    let folder = format!("{}-files/", name.strip_suffix(".html").unwrap_or(name));
+    let folder = folder(name);
     let view = PageView::of(result);
     let sides: Vec<String> = view.anchors().map(|anchor| format!("{anchor}.html")).collect();
     let view = Value::from(Serde(view));
@@ -51,7 +52,7 @@ fn files(result: &RunResult, layout: HtmlLayout, name: &str, most: usize) -> Res
                 page => view.clone(),
                 scenario,
                 side_pages => sides.map(|sides| sides.iter().map(|side| format!("{folder}{side}")).collect::<Vec<_>>()),
-                back => name,
+                back => address(name),
                 assets => (layout == HtmlLayout::Dir).then_some(assets),
                 markdown => markdown::text(result),
                 script => Value::from_safe_string(SCRIPT.to_owned()),
@@ -73,6 +74,27 @@ fn files(result: &RunResult, layout: HtmlLayout, name: &str, most: usize) -> Res
         }
     }
     Ok(files)
+}
+
+/// Where the files beside `name` lie: a name that needs no quoting in an address.
+fn folder(name: &str) -> String {
+    let stem = name.strip_suffix(".html").unwrap_or(name);
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    format!("{}-files/", stem.chars().map(plain).collect::<String>())
+}
+
+/// A file's name as an address relative to its folder.
+fn address(name: &str) -> String {
+    let mut address = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            address.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(address, "%{byte:02X}");
+        }
+    }
+    address
 }
 
 #[cfg(test)]
@@ -112,5 +134,11 @@ mod tests {
     fn one_file_is_what_the_reporter_prints() {
         let files = html_files(&sample(), HtmlLayout::File, "report.html").unwrap();
         assert!(files.beside.is_empty() && files.page == whole(&sample()).unwrap());
+    }
+
+    #[test]
+    fn names_that_mean_something_in_an_address_do_not_there() {
+        assert_eq!((folder("a #1?.html"), address("a #1?.html")), ("a--1--files/".to_owned(), "a%20%231%3F.html".to_owned()));
+        assert_eq!((folder("plain"), address("ü")), ("plain-files/".to_owned(), "%C3%BC".to_owned()));
     }
 }
