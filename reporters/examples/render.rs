@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let result: RunResult = serde_json::from_str(&fs::read_to_string(result)?)?;
     let console = Console { color: false, width: 80, report: Some("report.html".to_owned()) };
-    for reporter in [&Html as &dyn Reporter, &Junit, &Markdown, &Json, &console] {
+    for reporter in [&Html as &dyn Reporter, &Junit::default(), &Markdown, &Json, &console] {
         let mut bytes = Vec::new();
         reporter.render(&result, &mut bytes)?;
         fs::write(Path::new(folder).join(reporter.file_name()), bytes)?;

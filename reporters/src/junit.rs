@@ -1,18 +1,13 @@
-//! `junit.xml`: one suite a scenario, one case a finding; valid against Jenkins' `junit-10.xsd`, the strictest of the schemas in use.
+//! `junit.xml`: one suite a scenario, one case a finding.
 //!
 //! The crate `junit-report` writes the cases; this file feeds it what it cannot check itself (plain text, whole milliseconds, a fixed time),
-//! and [`enrich`] adds what it cannot write. `fail` is a `<failure>`; `inconclusive` and everything that is the environment's is an
-//! `<error>` where it blocks, else `<skipped>`.
+//! and [`enrich`] adds what it cannot write: totals and properties, and in the rich flavour what a case knows of itself.
 
+mod case;
 mod enrich;
 
-use crate::{
-    ReportError, Reporter, digest,
-    markdown::culprit_name,
-    plain::{one_line, plain},
-    words,
-};
-use enrich::SuiteExtras;
+use crate::{ReportError, Reporter, digest, markdown::culprit_name, plain::one_line, words};
+use enrich::{CaseExtras, SuiteExtras};
 use junit_report::{Duration, OffsetDateTime, Report, TestCase, TestResult, TestSuite};
 use shakedown_model::{
     event::Phase,
@@ -20,14 +15,29 @@ use shakedown_model::{
     time::UnixNanos,
     verdict::Verdict,
 };
-use std::{collections::HashMap, io};
+use std::{collections::HashSet, io};
 
-/// Jenkins keeps 100,000 characters of output.
-const OUTPUT_LIMIT: usize = 90_000;
+/// How much a file says, by who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flavour {
+    /// Valid against Jenkins' `junit-10.xsd`, the strictest of the schemas in use.
+    #[default]
+    Portable,
+    /// Cases also carry file and line of their expectation, a timestamp and properties.
+    Rich,
+}
+
+/// Reports of the run directory that a case links to.
+const ATTACHED: [&str; 2] = ["report.html", "result.json"];
 
 /// Prints `junit.xml`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Junit;
+#[derive(Debug, Clone, Default)]
+pub struct Junit {
+    /// How much it says.
+    pub flavour: Flavour,
+    /// The run directory as CI finds it from its workspace; `None`: the file lies in it.
+    pub folder: Option<String>,
+}
 
 impl Reporter for Junit {
     fn file_name(&self) -> &'static str {
@@ -38,13 +48,17 @@ impl Reporter for Junit {
         let mut report = Report::new();
         let mut extras = Vec::new();
         for scenario in &result.scenarios {
-            report.add_testsuite(suite(result, scenario));
-            extras.push(SuiteExtras { milliseconds: length(scenario), properties: properties(result, scenario) });
+            report.add_testsuite(self.suite(result, scenario));
+            extras.push(SuiteExtras {
+                milliseconds: length(scenario),
+                properties: properties(result, scenario),
+                cases: self.cases(result, scenario),
+            });
         }
         let troubles = digest::troubles(result);
         if !troubles.is_empty() {
             report.add_testsuite(run_suite(result, &troubles));
-            extras.push(SuiteExtras { milliseconds: 0, properties: run_properties(result) });
+            extras.push(SuiteExtras { milliseconds: 0, properties: run_properties(result), cases: Vec::new() });
         }
         let mut xml = Vec::new();
         report.write_xml(&mut xml).map_err(|error| ReportError::Junit(error.to_string()))?;
@@ -53,23 +67,68 @@ impl Reporter for Junit {
     }
 }
 
-fn suite(result: &RunResult, scenario: &ScenarioResult) -> TestSuite {
-    let name = one_line(&scenario.name, 200);
-    let start = scenario.phases.first().map_or(result.run.started, |phase| phase.start);
-    let mut suite = empty_suite(&name, start);
-    let mut seen = HashMap::new();
-    for finding in &scenario.findings {
-        let mut case =
-            TestCase::success(&unique(case_name(scenario, finding), &mut seen), Duration::milliseconds(case_length(scenario, finding)));
-        case.set_classname(&name);
-        case.result = case_result(result, scenario, finding);
-        suite.add_testcase(case);
+impl Junit {
+    /// Paths of what a case links to.
+    fn attachments(&self) -> impl Iterator<Item = String> + '_ {
+        let folder = self.folder.as_deref().map(|folder| one_line(folder.trim_end_matches('/'), 1_000));
+        ATTACHED.iter().map(move |name| folder.as_ref().map_or_else(|| (*name).to_owned(), |folder| format!("{folder}/{name}")))
     }
-    if scenario.findings.is_empty() {
-        suite.add_testcase(nothing_judged(scenario, &name));
+
+    fn suite(&self, result: &RunResult, scenario: &ScenarioResult) -> TestSuite {
+        let name = one_line(&scenario.name, 200);
+        let mut suite = empty_suite(&name, start(result, scenario));
+        let mut seen = HashSet::new();
+        for finding in &scenario.findings {
+            let length = Duration::milliseconds(case_length(scenario, finding));
+            let mut case = TestCase::success(&unique(&case_name(scenario, finding), &mut seen), length);
+            case.set_classname(&name);
+            case.result = case::result_of(result, scenario, finding);
+            if !case.is_success() {
+                case.system_out = Some(case::output_of_case(self, scenario));
+            }
+            suite.add_testcase(case);
+        }
+        if scenario.findings.is_empty() {
+            suite.add_testcase(nothing_judged(scenario, &name));
+        }
+        suite.system_out = case::output_of_suite(scenario);
+        suite
     }
-    suite.system_out = output(scenario);
-    suite
+
+    /// What the rich flavour adds to each case; the portable one: nothing.
+    fn cases(&self, result: &RunResult, scenario: &ScenarioResult) -> Vec<CaseExtras> {
+        match self.flavour {
+            Flavour::Portable => Vec::new(),
+            Flavour::Rich => scenario.findings.iter().map(|finding| self.case(result, scenario, finding)).collect(),
+        }
+    }
+
+    fn case(&self, result: &RunResult, scenario: &ScenarioResult, finding: &Finding) -> CaseExtras {
+        let phase = finding.phase.and_then(|wanted| scenario.phases.iter().find(|phase| phase.name == wanted));
+        let began = phase.map_or_else(|| start(result, scenario), |phase| phase.start);
+        let mut attributes = vec![("timestamp", began.rfc3339())];
+        if finding.source.line > 0 {
+            attributes.extend([("file", one_line(&finding.source.file, 400)), ("line", finding.source.line.to_string())]);
+        }
+        let mut properties = vec![
+            ("id".to_owned(), one_line(&finding.id, 400)),
+            ("verdict".to_owned(), finding.verdict.word().to_owned()),
+            ("check".to_owned(), one_line(&finding.check, 100)),
+            ("subject".to_owned(), one_line(&finding.subject, 200)),
+        ];
+        properties.extend(case::numbers(finding).into_iter().map(|(name, value)| (name.to_owned(), one_line(&value, 400))));
+        if let Some(culprit) = scenario.culprits.first() {
+            properties.push(("culprit".to_owned(), culprit_name(culprit)));
+        }
+        if finding.verdict != Verdict::Pass {
+            properties.extend(self.attachments().map(|path| ("attachment".to_owned(), path)));
+        }
+        CaseExtras { attributes, properties }
+    }
+}
+
+fn start(result: &RunResult, scenario: &ScenarioResult) -> UnixNanos {
+    scenario.phases.first().map_or(result.run.started, |phase| phase.start)
 }
 
 fn empty_suite(name: &str, start: UnixNanos) -> TestSuite {
@@ -89,10 +148,14 @@ fn case_name(scenario: &ScenarioResult, finding: &Finding) -> String {
 }
 
 /// GitLab drops the second case of a name.
-fn unique(name: String, seen: &mut HashMap<String, usize>) -> String {
-    let times = seen.entry(name.clone()).or_insert(0);
-    *times += 1;
-    if *times == 1 { name } else { format!("{name} ({times})") }
+fn unique(name: &str, seen: &mut HashSet<String>) -> String {
+    let mut unique = name.to_owned();
+    let mut number = 1;
+    while !seen.insert(unique.clone()) {
+        number += 1;
+        unique = format!("{name} ({number})");
+    }
+    unique
 }
 
 fn case_length(scenario: &ScenarioResult, finding: &Finding) -> i64 {
@@ -112,29 +175,11 @@ fn length_of(scenario: &ScenarioResult, wanted: impl Fn(Phase) -> bool) -> i64 {
     phases.map(|phase| phase.end.since(phase.start).as_millis() as i64).sum()
 }
 
-fn case_result(result: &RunResult, scenario: &ScenarioResult, finding: &Finding) -> TestResult {
-    if finding.verdict == Verdict::Pass {
-        return TestResult::Success;
-    }
-    let type_ = one_line(&finding.check, 100);
-    let message = one_line(&finding.reason, 200);
-    let cause = Some(cdata(&body(result, scenario, finding)));
-    // A check of the environment says nothing of the change, whatever its verdict: the harness could not do its work.
-    let environment = matches!(finding.check.as_str(), "environment" | "steady-state");
-    match finding.verdict {
-        _ if finding.advisory => TestResult::SkippedWithCause { type_, message, cause },
-        _ if environment => TestResult::Error { type_, message, cause },
-        Verdict::Fail => TestResult::Failure { type_, message, cause },
-        _ if result.inconclusive_blocks => TestResult::Error { type_, message, cause },
-        _ => TestResult::SkippedWithCause { type_, message, cause },
-    }
-}
-
 fn nothing_judged(scenario: &ScenarioResult, classname: &str) -> TestCase {
     let message = format!("nothing was judged: {}", words::sentence(&scenario.headline, scenario.verdict));
     let mut case = TestCase::error("judged", Duration::milliseconds(length(scenario)), "nothing-judged", &one_line(&message, 200));
     if let TestResult::Error { cause, .. } = &mut case.result {
-        *cause = Some(cdata(&plain(&message)));
+        *cause = Some(case::cdata(&message));
     }
     case.set_classname(classname);
     case
@@ -146,50 +191,12 @@ fn run_suite(result: &RunResult, troubles: &[(&'static str, String)]) -> TestSui
     for (name, trouble) in troubles {
         let mut case = TestCase::error(name, Duration::ZERO, name, &one_line(trouble, 200));
         if let TestResult::Error { cause, .. } = &mut case.result {
-            *cause = Some(cdata(&plain(&format!("{trouble}\n\nrun it again: {}", result.run.rerun))));
+            *cause = Some(case::cdata(&format!("{trouble}\n\nrun it again: {}", result.run.rerun)));
         }
         case.set_classname("shakedown");
         suite.add_testcase(case);
     }
     suite
-}
-
-/// Everything that a reader of a CI page needs: some consumers show nothing but this text.
-fn body(result: &RunResult, scenario: &ScenarioResult, finding: &Finding) -> String {
-    let mut lines = vec![finding.reason.clone(), String::new(), format!("{}: {}", words::topic(finding), finding.verdict)];
-    let unit = &finding.unit;
-    let rows = [
-        ("observed", finding.observed.map(|number| words::value(number, unit))),
-        ("limit", finding.limit.map(|_| words::limit(finding))),
-        ("baseline", finding.baseline.map(|number| words::value(number, unit))),
-        ("change", finding.change.map(words::change)),
-        ("interval", finding.ci.map(words::interval)),
-        ("smallest detectable change", finding.smallest_detectable.map(words::change)),
-        ("samples", (finding.samples > 0).then(|| words::count(finding.samples))),
-        ("config", (finding.source.line > 0).then(|| format!("{}:{}", finding.source.file, finding.source.line))),
-    ];
-    lines.extend(rows.into_iter().filter_map(|(name, value)| value.map(|value| format!("  {name}: {value}"))));
-    if let Some(culprit) = scenario.culprits.first() {
-        lines.push(String::new());
-        lines.push(format!("culprit: {}", culprit_name(culprit)));
-        lines.extend(culprit.evidence.iter().map(|note| format!("  {}", note.text)));
-    }
-    lines.extend([String::new(), format!("run it again: {}", result.run.rerun)]);
-    lines.join("\n")
-}
-
-fn output(scenario: &ScenarioResult) -> Option<String> {
-    let origin = scenario.shown_phases().find(|phase| phase.name == Phase::Fault).or(scenario.phases.first())?.start;
-    let mut text = String::new();
-    for log in &scenario.exhibits.logs {
-        let line = format!("{} {} {} {}\n", words::offset(log.at, origin), log.service, log.severity.as_deref().unwrap_or("-"), log.body);
-        if text.len() + line.len() > OUTPUT_LIMIT {
-            text.push_str("… the rest is in the report\n");
-            break;
-        }
-        text.push_str(&line);
-    }
-    (!text.is_empty()).then(|| cdata(&plain(&text)))
 }
 
 fn properties(result: &RunResult, scenario: &ScenarioResult) -> Vec<(String, String)> {
@@ -230,9 +237,4 @@ fn run_properties(result: &RunResult) -> Vec<(String, String)> {
         ("seed".to_owned(), result.seed.to_string()),
         ("run_verdict".to_owned(), result.verdict.word().to_owned()),
     ]
-}
-
-/// `junit-report` writes bodies as CDATA as they are; `]]>` would end the section, so it is split over two.
-fn cdata(text: &str) -> String {
-    plain(text).replace("]]>", "]]]]><![CDATA[>")
 }

@@ -20,7 +20,7 @@ pub use console::Console;
 pub use diff::{DIFF_SCHEMA, RunDiff, Step};
 pub use html::{Html, HtmlFiles, HtmlLayout, html_files};
 pub use json::Json;
-pub use junit::Junit;
+pub use junit::{Flavour, Junit};
 pub use markdown::Markdown;
 pub use plain::plain;
 pub use release::{release_html, release_markdown, release_text};

@@ -6,7 +6,7 @@ use common::{render, sample};
 use quick_xml::{Reader, events::Event};
 use rand::{RngExt, SeedableRng};
 use shakedown_model::{result::RunResult, verdict::Verdict};
-use shakedown_reporters::Junit;
+use shakedown_reporters::{Flavour, Junit};
 use std::{io::Write, path::Path, process::Command};
 
 /// Names of the elements, in order; fails where the text is not well-formed or holds a character that XML 1.0 forbids.
@@ -51,7 +51,7 @@ fn skip_aloud(reason: &str) {
 
 #[test]
 fn the_sample_prints_as_it_always_did() {
-    insta::assert_snapshot!(render(&Junit, &sample()));
+    insta::assert_snapshot!(render(&Junit::default(), &sample()));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn every_file_is_valid_against_the_schema_of_jenkins() {
     for (name, result) in
         [("sample", sample()), ("not blocking", warn_only), ("nothing run", nothing_run()), ("hostile", hostile(&nasty(7)))]
     {
-        let xml = render(&Junit, &result);
+        let xml = render(&Junit::default(), &result);
         elements(&xml);
         match schema_errors(&xml) {
             Some(errors) => assert_eq!(errors, "", "{name}:\n{xml}"),
@@ -73,16 +73,16 @@ fn every_file_is_valid_against_the_schema_of_jenkins() {
 #[test]
 fn a_failure_is_a_failure_and_inconclusive_follows_the_gate() {
     let mut result = sample();
-    let blocking = render(&Junit, &result);
+    let blocking = render(&Junit::default(), &result);
     assert_eq!((count(&blocking, "failure"), count(&blocking, "error"), count(&blocking, "skipped")), (4, 2, 0));
     result.inconclusive_blocks = false;
-    let warning = render(&Junit, &result);
+    let warning = render(&Junit::default(), &result);
     assert_eq!((count(&warning, "failure"), count(&warning, "error"), count(&warning, "skipped")), (4, 0, 2));
 }
 
 #[test]
 fn the_totals_of_the_root_are_those_of_its_cases() {
-    let xml = render(&Junit, &sample());
+    let xml = render(&Junit::default(), &sample());
     let cases = count(&xml, "testcase");
     assert!(
         xml.contains(&format!(r#"<testsuites name="shakedown" tests="{cases}" failures="4" errors="2" time="128.000">"#)),
@@ -98,21 +98,21 @@ fn a_broken_environment_is_an_error_even_where_the_judge_says_fail() {
     let finding = &mut result.scenarios[0].findings[0];
     assert_eq!(finding.check, "steady-state");
     finding.verdict = Verdict::Fail;
-    assert_eq!(count(&render(&Junit, &result), "error"), 1);
+    assert_eq!(count(&render(&Junit::default(), &result), "error"), 1);
 }
 
 #[test]
 fn a_scenario_in_which_nothing_was_judged_is_an_error_not_an_empty_suite() {
     let mut result = sample();
     result.scenarios[1].findings.clear();
-    let xml = render(&Junit, &result);
+    let xml = render(&Junit::default(), &result);
     assert!(xml.contains("nothing was judged"), "{xml}");
     assert_eq!(count(&xml, "error"), 3);
 }
 
 #[test]
 fn what_goes_wrong_outside_scenarios_has_a_suite_of_its_own() {
-    let xml = render(&Junit, &nothing_run());
+    let xml = render(&Junit::default(), &nothing_run());
     assert!(xml.contains(r#"name="shakedown" package="" tests="3""#), "{xml}");
     for text in ["shakedown recover", "the engine went away", "no scenario was run"] {
         assert!(xml.contains(text), "{text} is missing in {xml}");
@@ -123,18 +123,89 @@ fn what_goes_wrong_outside_scenarios_has_a_suite_of_its_own() {
 fn cases_of_one_suite_never_share_a_name() {
     let mut result = sample();
     let twin = result.scenarios[0].findings[2].clone();
+    let mut look_alike = twin.clone();
+    look_alike.id.push_str(" (2)");
+    result.scenarios[0].findings.splice(0..0, [look_alike]);
     result.scenarios[0].findings.push(twin);
-    let xml = render(&Junit, &result);
-    assert!(xml.contains(r#"name="fault/checkout/success""#) && xml.contains(r#"name="fault/checkout/success (2)""#));
+    let xml = render(&Junit::default(), &result);
+    assert!(xml.contains(r#"name="fault/checkout/success""#) && xml.contains(r#"name="fault/checkout/success (3)""#));
 }
 
 #[test]
-fn whatever_services_write_the_file_stays_well_formed() {
-    for seed in 0..400 {
+fn whatever_services_write_both_flavours_stay_well_formed() {
+    for seed in 0..200 {
         let text = nasty(seed);
-        let xml = render(&Junit, &hostile(&text));
-        assert_eq!(count(&xml, "testsuite"), 3, "{text:?}");
+        let result = hostile(&text);
+        for junit in [Junit::default(), Junit { folder: Some(text.clone()), ..rich() }] {
+            let xml = render(&junit, &result);
+            assert_eq!(count(&xml, "testsuite"), 3, "{text:?}");
+        }
     }
+}
+
+fn rich() -> Junit {
+    Junit { flavour: Flavour::Rich, folder: None }
+}
+
+#[test]
+fn a_rich_case_knows_the_line_of_its_expectation_its_time_and_its_numbers() {
+    let result = sample();
+    let xml = render(&rich(), &result);
+    let (scenario, finding) = (&result.scenarios[0], &result.scenarios[0].findings[2]);
+    let head = format!(r#"file="{}" line="{}""#, finding.source.file, finding.source.line);
+    let case = xml.split("<testcase ").find(|case| case.contains(&head)).expect("a case with file and line");
+    assert!(case.contains(r#"timestamp="2025-11-21T"#), "{case}");
+    assert!(case.contains(&format!(r#"<property name="id" value="{}"/>"#, finding.id)), "{case}");
+    assert_eq!(count(&xml, "testcase"), count(&render(&Junit::default(), &result), "testcase"), "{}", scenario.name);
+    let parent_first = xml
+        .split("<testcase ")
+        .skip(1)
+        .all(|case| case.split_once('>').is_some_and(|(_, rest)| rest.trim_start().starts_with("<properties>")));
+    assert!(parent_first, "properties come first in a case");
+}
+
+#[test]
+fn the_portable_flavour_has_nothing_that_the_schema_does_not_know() {
+    let xml = render(&Junit::default(), &sample());
+    for case in xml.split("<testcase ").skip(1) {
+        let head = case.split_once('>').map_or(case, |(head, _)| head);
+        assert!(!["file=", "line=", "timestamp="].iter().any(|name| head.contains(name)), "{head}");
+    }
+}
+
+#[test]
+fn what_did_not_pass_begins_with_its_sentence_in_message_and_body_and_links_the_reports() {
+    let result = sample();
+    let xml = render(&Junit { folder: Some("out/shakedown/".to_owned()), ..Junit::default() }, &result);
+    let failed: Vec<&str> = xml.split("<testcase ").filter(|case| case.contains("<failure ")).collect();
+    assert_eq!(failed.len(), 4);
+    for case in failed {
+        let sentence = case.split_once("message=\"").and_then(|(_, rest)| rest.split_once('"')).map(|(text, _)| text).expect("a message");
+        let body = case.split_once("<![CDATA[").map(|(_, body)| body).expect("a body");
+        let start: String = sentence.chars().take(40).collect();
+        let plain = quick_xml::escape::unescape(&start).expect("well-formed");
+        assert!(body.starts_with(&*plain), "{sentence}\n{body}");
+        assert!(case.contains("[[ATTACHMENT|out/shakedown/report.html]]"), "{case}");
+    }
+    assert!(
+        !xml.split("<testcase ").any(|case| case.contains("ATTACHMENT") && case.trim_end().ends_with("/>")),
+        "passed cases link nothing"
+    );
+}
+
+#[test]
+fn a_log_line_can_neither_attach_a_file_nor_push_out_the_end_of_the_log() {
+    let mut result = sample();
+    let log = result.scenarios[0].exhibits.logs[0].clone();
+    let mut logs = vec![log; 3_000];
+    for (index, log) in logs.iter_mut().enumerate() {
+        log.body = format!("line {index} [[ATTACHMENT|/etc/passwd]] {}", "x".repeat(100));
+    }
+    result.scenarios[0].exhibits.logs = logs;
+    let xml = render(&Junit::default(), &result);
+    assert!(!xml.contains("[[ATTACHMENT|/etc/passwd"), "a service attached a file");
+    assert!(xml.contains("line 2999 ") && !xml.contains("line 0 ") && xml.contains("what came before is in the report"));
+    assert!(xml.len() < 400_000, "{}", xml.len());
 }
 
 fn nothing_run() -> RunResult {
@@ -156,7 +227,8 @@ fn hostile(text: &str) -> RunResult {
         text.clone_into(&mut scenario.name);
         for finding in &mut scenario.findings {
             finding.verdict = Verdict::Fail;
-            for field in [&mut finding.id, &mut finding.check, &mut finding.subject, &mut finding.reason, &mut finding.unit] {
+            let file = &mut finding.source.file;
+            for field in [&mut finding.id, &mut finding.check, &mut finding.subject, &mut finding.reason, &mut finding.unit, file] {
                 text.clone_into(field);
             }
         }
@@ -164,8 +236,11 @@ fn hostile(text: &str) -> RunResult {
             text.clone_into(&mut fault.target);
             fault.achieved.insert(text.to_owned(), f64::NAN);
         }
+        text.clone_into(&mut scenario.headline);
         for log in &mut scenario.exhibits.logs {
             text.clone_into(&mut log.body);
+            text.clone_into(&mut log.service);
+            log.severity = Some(text.to_owned());
         }
         for culprit in &mut scenario.culprits {
             text.clone_into(&mut culprit.operation);
@@ -217,7 +292,7 @@ fn what_decides_nothing_is_skipped_and_never_an_error() {
         finding.check = "recovery-vs-baseline".to_owned();
         finding.advisory = true;
     }
-    let xml = render(&Junit, &result);
+    let xml = render(&Junit::default(), &result);
     let names = elements(&xml);
     let count = |name: &str| names.iter().filter(|known| *known == name).count();
     let findings: usize = result.scenarios.iter().map(|scenario| scenario.findings.len()).sum();

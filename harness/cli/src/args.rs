@@ -83,6 +83,16 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How much JUnit files say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum JunitFlavor {
+    /// Valid against the strictest schema in use, that of Jenkins.
+    #[default]
+    Portable,
+    /// Cases also carry file and line of their expectation, a timestamp and properties.
+    Rich,
+}
+
 /// What is asked for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -223,6 +233,9 @@ pub(crate) struct Files {
     /// Also write the JUnit file here.
     #[arg(long, env = "SHAKEDOWN_JUNIT", value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// How much JUnit files say.
+    #[arg(long, env = "SHAKEDOWN_JUNIT_FLAVOR", default_value = "portable", visible_alias = "junit-flavour")]
+    pub(crate) junit_flavor: JunitFlavor,
     /// Also write the Markdown summary here.
     #[arg(long, env = "SHAKEDOWN_MARKDOWN", value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,

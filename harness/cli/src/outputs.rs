@@ -1,12 +1,12 @@
 //! Result in, files out: the run directory's own and the copies that flags ask for.
 
 use crate::{
-    args::{Files, Layout},
+    args::{Files, JunitFlavor, Layout},
     failure::{Failure, io},
     terminal::Terminal,
 };
 use shakedown_model::result::RunResult;
-use shakedown_reporters::{Html, HtmlLayout, Json, Junit, Markdown, Reporter, html_files};
+use shakedown_reporters::{Flavour, Html, HtmlLayout, Json, Junit, Markdown, Reporter, html_files};
 use std::path::Path;
 
 /// Renders one report.
@@ -16,17 +16,23 @@ fn render(reporter: &dyn Reporter, result: &RunResult) -> Result<Vec<u8>, Failur
     Ok(bytes)
 }
 
-/// Writes `result.json`, `report.html`, `junit.xml` and `summary.md` into `folder`.
-pub(crate) fn write_all(folder: &Path, result: &RunResult, files: &Files, terminal: &Terminal) -> Result<(), Failure> {
-    for reporter in [&Json as &dyn Reporter, &Junit, &Markdown] {
-        write(&folder.join(reporter.file_name()), &render(reporter, result)?)?;
+fn flavour(files: &Files) -> Flavour {
+    match files.junit_flavor {
+        JunitFlavor::Portable => Flavour::Portable,
+        JunitFlavor::Rich => Flavour::Rich,
     }
-    write_html(&folder.join(Html.file_name()), result, files.html_layout, terminal)
 }
 
-/// Writes the copies that flags ask for.
-pub(crate) fn write_copies(files: &Files, result: &RunResult, terminal: &Terminal) -> Result<(), Failure> {
-    let copies = [(&files.json, &Json as &dyn Reporter), (&files.junit, &Junit), (&files.markdown, &Markdown)];
+/// Writes `result.json`, `report.html`, `junit.xml` and `summary.md` into `folder`, and the copies that flags ask for.
+pub(crate) fn write_all(folder: &Path, result: &RunResult, files: &Files, terminal: &Terminal) -> Result<(), Failure> {
+    let junit = Junit { flavour: flavour(files), folder: None };
+    for reporter in [&Json as &dyn Reporter, &junit, &Markdown] {
+        write(&folder.join(reporter.file_name()), &render(reporter, result)?)?;
+    }
+    write_html(&folder.join(Html.file_name()), result, files.html_layout, terminal)?;
+    // A copy lies elsewhere: what it links to is named as the user named the run directory.
+    let junit = Junit { folder: Some(from_here(folder)), ..junit };
+    let copies = [(&files.json, &Json as &dyn Reporter), (&files.junit, &junit), (&files.markdown, &Markdown)];
     for (path, reporter) in copies {
         if let Some(path) = path {
             write(path, &render(reporter, result)?)?;
@@ -53,6 +59,13 @@ fn write_html(path: &Path, result: &RunResult, layout: Layout, terminal: &Termin
         terminal.note(&format!("warning: {} would have {size:.1} MB: each scenario has a page of its own beside it", path.display()));
     }
     Ok(())
+}
+
+/// As CI names it: from the directory that the command was called in, which is its workspace.
+fn from_here(folder: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let inside = here.as_deref().and_then(|here| folder.strip_prefix(here).ok());
+    inside.unwrap_or(folder).display().to_string()
 }
 
 /// Writes a file, and the folder for it.

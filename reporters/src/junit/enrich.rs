@@ -1,10 +1,11 @@
-//! Adds to the XML of `junit-report` what that crate cannot write: totals on the root, real lengths, skipped counts and properties of suites.
+//! Adds to the XML of `junit-report` what that crate cannot write: totals on the root, real lengths, skipped counts and properties of suites,
+//! attributes and properties of cases.
 //! Rewrites events one by one; it knows no scenario and no finding.
 
 use crate::ReportError;
 use quick_xml::{
     Reader, Writer,
-    events::{BytesStart, Event},
+    events::{BytesEnd, BytesStart, Event},
 };
 
 /// What is added to one suite.
@@ -12,6 +13,16 @@ pub(super) struct SuiteExtras {
     /// How long it took.
     pub(super) milliseconds: i64,
     /// Name and value, plain text.
+    pub(super) properties: Vec<(String, String)>,
+    /// What is added to its cases, in their order; those behind the last get nothing.
+    pub(super) cases: Vec<CaseExtras>,
+}
+
+/// What is added to one case.
+pub(super) struct CaseExtras {
+    /// Name and value, plain text.
+    pub(super) attributes: Vec<(&'static str, String)>,
+    /// The same.
     pub(super) properties: Vec<(String, String)>,
 }
 
@@ -31,9 +42,21 @@ pub(super) fn enrich(xml: &[u8], extras: &[SuiteExtras]) -> Result<Vec<u8>, Repo
     let mut reader = Reader::from_str(text);
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 1);
     let mut index = 0;
+    let mut cases = [].iter();
     loop {
         match reader.read_event().map_err(wrong)? {
             Event::Eof => break,
+            Event::Start(start) if is_case(&start) => match cases.next() {
+                Some(extra) => write_case(&mut writer, start, extra)?,
+                None => writer.write_event(Event::Start(start))?,
+            },
+            Event::Empty(start) if is_case(&start) => match cases.next() {
+                Some(extra) => {
+                    write_case(&mut writer, start, extra)?;
+                    writer.write_event(Event::End(BytesEnd::new("testcase")))?;
+                }
+                None => writer.write_event(Event::Empty(start))?,
+            },
             Event::Start(start) if start.name().as_ref() == b"testsuites" => {
                 writer.write_event(Event::Start(root(&suites, extras)))?;
             }
@@ -41,6 +64,7 @@ pub(super) fn enrich(xml: &[u8], extras: &[SuiteExtras]) -> Result<Vec<u8>, Repo
                 if let (Some(extra), Some(totals)) = (extras.get(index), suites.get(index)) {
                     writer.write_event(Event::Start(suite(&start, extra, *totals)?))?;
                     write_properties(&mut writer, &extra.properties)?;
+                    cases = extra.cases.iter();
                 } else {
                     return Err(ReportError::Junit(format!("suite {index} has no counterpart")));
                 }
@@ -104,6 +128,19 @@ fn suite(start: &BytesStart<'_>, extra: &SuiteExtras, totals: Totals) -> Result<
     suite.push_attribute(("skipped", totals.skipped.to_string().as_str()));
     suite.push_attribute(("time", seconds(extra.milliseconds).as_str()));
     Ok(suite.into_owned())
+}
+
+fn is_case(start: &BytesStart<'_>) -> bool {
+    start.name().as_ref() == b"testcase"
+}
+
+/// The beginning of a case, with its properties as its first child.
+fn write_case(writer: &mut Writer<Vec<u8>>, mut start: BytesStart<'_>, extra: &CaseExtras) -> Result<(), ReportError> {
+    for (name, value) in &extra.attributes {
+        start.push_attribute((*name, value.as_str()));
+    }
+    writer.write_event(Event::Start(start))?;
+    write_properties(writer, &extra.properties)
 }
 
 fn write_properties(writer: &mut Writer<Vec<u8>>, properties: &[(String, String)]) -> Result<(), ReportError> {

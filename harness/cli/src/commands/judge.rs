@@ -15,7 +15,6 @@ use std::path::Path;
 pub(crate) fn run(options: &JudgeOptions, terminal: &Terminal) -> Result<u8, Failure> {
     let result = judge(&options.directory, options.baseline.as_deref())?;
     outputs::write_all(&options.directory, &result, &options.files, terminal)?;
-    outputs::write_copies(&options.files, &result, terminal)?;
     print(&result, &options.directory, terminal)?;
     Ok(result.exit_code)
 }

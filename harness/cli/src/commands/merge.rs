@@ -30,7 +30,6 @@ pub(crate) fn run(options: &MergeOptions, terminal: &Terminal) -> Result<u8, Fai
         copy(directory, &out.join(SHARDS).join(index.to_string()))?;
     }
     outputs::write_all(out, &result, &options.files, terminal)?;
-    outputs::write_copies(&options.files, &result, terminal)?;
     judge::print(&result, out, terminal)?;
     Ok(result.exit_code)
 }

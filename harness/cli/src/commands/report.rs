@@ -19,7 +19,6 @@ pub(crate) fn run(options: &ReportOptions, terminal: &Terminal) -> Result<u8, Fa
     for directory in &options.directories {
         let result = read(directory)?;
         outputs::write_all(directory, &result, files, terminal)?;
-        outputs::write_copies(files, &result, terminal)?;
         judge::print(&result, directory, terminal)?;
     }
     Ok(0)

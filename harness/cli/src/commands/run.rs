@@ -31,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Terminal) -> Result<u8, Failure> {
     let Gated { path, result, outcome } = Box::pin(gate(global, options, Against::Baseline, terminal)).await?;
-    outputs::write_copies(&options.files, &result, terminal)?;
     judge::print(&result, &path, terminal)?;
     annotate(&result, terminal);
     tell_left(&outcome, global, terminal);
