@@ -1,7 +1,11 @@
 //! Workflow commands that put a finding beside the line of the config that asked for it. GitHub shows at most ten errors and ten warnings
 //! of a step and drops the rest without a word, so the rest is counted in a last notice.
 
-use crate::{digest, plain::plain, words};
+use crate::{
+    digest,
+    plain::{cut, plain},
+    words,
+};
 use shakedown_model::{
     result::{Finding, RunResult, ScenarioResult},
     verdict::Verdict,
@@ -9,9 +13,14 @@ use shakedown_model::{
 
 /// GitHub's limit for each level and step.
 const LIMIT: usize = 10;
+/// Characters of a title; GitHub takes 255.
+const TITLE: usize = 200;
+/// Characters of a message: nobody reads more beside a line of code.
+const MESSAGE: usize = 2_000;
 
-/// One `::error …` or `::warning …` line for each finding that did not pass and has a line in the config.
-pub fn annotations(result: &RunResult) -> Vec<String> {
+/// One `::error …` or `::warning …` line for each finding that did not pass and has a line in the config. `folder` is where the experiment lies
+/// in the repository; empty: at its top.
+pub fn annotations(result: &RunResult, folder: &str) -> Vec<String> {
     let mut shown: [Vec<String>; 2] = [Vec::new(), Vec::new()];
     let mut left_out = 0;
     for (scenario, finding) in digest::not_passed(result) {
@@ -21,7 +30,7 @@ pub fn annotations(result: &RunResult) -> Vec<String> {
         let is_error = finding.verdict == Verdict::Fail || result.inconclusive_blocks;
         let level = &mut shown[usize::from(!is_error)];
         if level.len() < LIMIT {
-            level.push(line(if is_error { "error" } else { "warning" }, scenario, finding));
+            level.push(line(if is_error { "error" } else { "warning" }, folder, scenario, finding));
         } else {
             left_out += 1;
         }
@@ -33,14 +42,18 @@ pub fn annotations(result: &RunResult) -> Vec<String> {
     lines
 }
 
-fn line(level: &str, scenario: &ScenarioResult, finding: &Finding) -> String {
-    let title = format!("{}: {}", scenario.name, words::topic(finding));
+fn line(level: &str, folder: &str, scenario: &ScenarioResult, finding: &Finding) -> String {
+    let title = cut(&format!("{}: {}", scenario.name, words::topic(finding)), TITLE);
+    let file = match folder.trim_end_matches('/') {
+        "" => finding.source.file.clone(),
+        folder => format!("{folder}/{}", finding.source.file),
+    };
     format!(
         "::{level} file={},line={},title={}::{}",
-        property(&finding.source.file),
+        property(&file),
         finding.source.line,
         property(&title),
-        message(&finding.reason)
+        message(&cut(&finding.reason, MESSAGE))
     )
 }
 

@@ -117,6 +117,7 @@ impl Page {
         }
         let (open, failed): (Vec<&Finding>, Vec<&Finding>) =
             found.into_iter().partition(|finding| finding.verdict == Verdict::Inconclusive);
+        // What is waived comes last of what failed.
         for finding in failed.iter().chain(open.iter().take(OPEN_SHOWN)) {
             self.finding(finding);
         }
@@ -140,7 +141,11 @@ impl Page {
 
     fn finding(&mut self, finding: &Finding) {
         let mark = self.ink.verdict(finding.verdict, words::symbol(finding.verdict));
+        let mark = if finding.waived.is_some() { self.ink.dim("~") } else { mark };
         self.lines.push(format!("    {mark} {}", cut(&words::topic(finding), self.width - 6)));
+        if let Some(waived) = &finding.waived {
+            self.paragraph(6, &words::waived(waived));
+        }
         self.paragraph(6, &one_line(&finding.reason, 600));
     }
 

@@ -3,7 +3,7 @@
 
 use shakedown_model::{
     event::Phase,
-    result::{FaultResult, Finding, LoadExhibit, RunResult, ScenarioResult},
+    result::{FaultResult, Finding, LoadExhibit, RunResult, ScenarioResult, Waived},
     verdict::Verdict,
 };
 use std::cmp::Reverse;
@@ -19,7 +19,7 @@ pub(crate) fn scenarios(result: &RunResult) -> Vec<&ScenarioResult> {
 pub(crate) fn findings(scenario: &ScenarioResult) -> Vec<&Finding> {
     let mut findings: Vec<_> = scenario.findings.iter().collect();
     // What decides nothing comes last.
-    findings.sort_by_key(|finding| (finding.advisory, Reverse(finding.verdict)));
+    findings.sort_by_key(|finding| (finding.advisory, finding.waived.is_some(), Reverse(finding.verdict)));
     findings
 }
 
@@ -28,10 +28,16 @@ pub(crate) fn not_passed(result: &RunResult) -> Vec<(&ScenarioResult, &Finding)>
     let mut found: Vec<_> = scenarios(result)
         .into_iter()
         .flat_map(|scenario| findings(scenario).into_iter().map(move |finding| (scenario, finding)))
-        .filter(|(_, finding)| finding.verdict != Verdict::Pass && !finding.advisory)
+        .filter(|(_, finding)| finding.weight().is_some_and(|verdict| verdict != Verdict::Pass))
         .collect();
     found.sort_by_key(|(_, finding)| Reverse(finding.verdict));
     found
+}
+
+/// What failed and does not block, with its scenario and who answers for it.
+pub(crate) fn waived(result: &RunResult) -> Vec<(&ScenarioResult, &Finding, &Waived)> {
+    let all = result.scenarios.iter().flat_map(|scenario| scenario.findings.iter().map(move |finding| (scenario, finding)));
+    all.filter_map(|(scenario, finding)| Some((scenario, finding, finding.waived.as_ref()?))).collect()
 }
 
 /// The comparison of P99 with the baseline that says most: under the fault before other phases, the worst, then the largest.

@@ -7,13 +7,15 @@ use crate::{
     words,
 };
 use shakedown_model::{
-    result::{Culprit, RunResult, ScenarioResult},
+    result::{Culprit, Finding, RunResult, ScenarioResult, Waived},
     verdict::Verdict,
 };
 use std::io;
 
-/// Comments end at 65,536 characters.
-const LIMIT: usize = 60_000;
+/// A step's summary ends at 1 MiB; what is longer is not shown at all. Bytes, with room for what others write into the same step.
+const SUMMARY_LIMIT: usize = (1 << 20) - 16_384;
+/// Comments end at 65,536 characters; bytes are never fewer.
+const COMMENT_LIMIT: usize = 65_000;
 
 /// Prints `summary.md`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,19 +27,69 @@ impl Reporter for Markdown {
     }
 
     fn render(&self, result: &RunResult, out: &mut dyn io::Write) -> Result<(), ReportError> {
-        out.write_all(text(result).as_bytes())?;
+        out.write_all(fit(&sections(result), SUMMARY_LIMIT).as_bytes())?;
         Ok(())
     }
 }
 
-/// The whole summary.
+/// The summary as somebody pastes it into a comment.
 pub(crate) fn text(result: &RunResult) -> String {
-    let mut lines = head(result);
-    let foot = foot(result);
-    lines.extend(overview(result));
-    lines.extend(findings(result));
-    lines.extend(culprits(result));
-    fit(&lines, &foot)
+    fit(&sections(result), COMMENT_LIMIT)
+}
+
+/// Prints the text of a comment that is written once and brought up to date from then on: a mark that nobody sees tells which one it is.
+#[derive(Debug, Clone)]
+pub struct Comment {
+    /// Tells this gate's comment from that of another one.
+    pub key: String,
+}
+
+impl Reporter for Comment {
+    fn file_name(&self) -> &'static str {
+        "comment.md"
+    }
+
+    fn render(&self, result: &RunResult, out: &mut dyn io::Write) -> Result<(), ReportError> {
+        let mark = self.mark();
+        let text = fit(&sections(result), COMMENT_LIMIT - mark.len() - 1);
+        writeln!(out, "{mark}\n{}", text.trim_end())?;
+        Ok(())
+    }
+}
+
+impl Comment {
+    /// `<!-- shakedown: KEY -->`; nothing in a key ends it.
+    fn mark(&self) -> String {
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "._/ ".contains(c) { c } else { '_' };
+        let key: String = self.key.chars().take(100).map(safe).collect();
+        format!("<!-- shakedown: {} -->", key.trim())
+    }
+}
+
+/// A part of the text, and how soon it is given up where there is no room for all: the highest rank first.
+struct Section {
+    rank: u8,
+    lines: Vec<String>,
+}
+
+impl Section {
+    fn new(rank: u8, lines: Vec<String>) -> Section {
+        Section { rank, lines }
+    }
+}
+
+/// In the order in which they are read.
+fn sections(result: &RunResult) -> Vec<Section> {
+    vec![
+        Section::new(0, head(result)),
+        Section::new(3, health(result)),
+        Section::new(2, overview(result)),
+        Section::new(1, findings(result, Verdict::Fail, "Failed")),
+        Section::new(1, culprits(result)),
+        Section::new(4, findings(result, Verdict::Inconclusive, "Inconclusive")),
+        Section::new(2, waived(result)),
+        Section::new(0, foot(result)),
+    ]
 }
 
 fn head(result: &RunResult) -> Vec<String> {
@@ -50,6 +102,11 @@ fn head(result: &RunResult) -> Vec<String> {
         lines.push(format!("> **{}**", escape(&one_line(&trouble, 600))));
         lines.push(String::new());
     }
+    lines
+}
+
+fn health(result: &RunResult) -> Vec<String> {
+    let mut lines = Vec::new();
     for note in &result.health {
         let effect = if note.forces_inconclusive { " (makes verdicts inconclusive)" } else { "" };
         lines.push(format!("> {}: {}{effect}", escape(&one_line(&note.name, 80)), escape(&one_line(&note.text, 600))));
@@ -123,31 +180,40 @@ fn row(scenario: &ScenarioResult) -> String {
     )
 }
 
-fn findings(result: &RunResult) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (verdict, title) in [(Verdict::Fail, "Failed"), (Verdict::Inconclusive, "Inconclusive")] {
-        let found: Vec<_> = digest::not_passed(result).into_iter().filter(|(_, finding)| finding.verdict == verdict).collect();
-        if found.is_empty() {
-            continue;
-        }
-        lines.push(format!("### {title}"));
-        lines.push(String::new());
-        for (scenario, finding) in found {
-            let place = if finding.source.line == 0 {
-                String::new()
-            } else {
-                format!(" ({}:{})", escape(&one_line(&finding.source.file, 200)), finding.source.line)
-            };
-            lines.push(format!(
-                "- **{}** — {}: {}{place}",
-                escape(&one_line(&scenario.name, 120)),
-                escape(&words::topic(finding)),
-                escape(&one_line(&finding.reason, 1_000))
-            ));
-        }
-        lines.push(String::new());
+fn findings(result: &RunResult, verdict: Verdict, title: &str) -> Vec<String> {
+    let found: Vec<_> = digest::not_passed(result).into_iter().filter(|(_, finding)| finding.verdict == verdict).collect();
+    if found.is_empty() {
+        return Vec::new();
     }
+    let mut lines = vec![format!("### {title}"), String::new()];
+    lines.extend(found.into_iter().map(|(scenario, finding)| item(scenario, finding, None)));
+    lines.push(String::new());
     lines
+}
+
+fn waived(result: &RunResult) -> Vec<String> {
+    let found = digest::waived(result);
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["### Waived".to_owned(), String::new()];
+    lines.extend(found.into_iter().map(|(scenario, finding, by)| item(scenario, finding, Some(by))));
+    lines.push(String::new());
+    lines
+}
+
+fn item(scenario: &ScenarioResult, finding: &Finding, by: Option<&Waived>) -> String {
+    let place = match finding.source.line {
+        0 => String::new(),
+        line => format!(" ({}:{line})", escape(&one_line(&finding.source.file, 200))),
+    };
+    let by = by.map(|by| format!("{}; ", escape(&words::waived(by)))).unwrap_or_default();
+    format!(
+        "- **{}** — {}: {by}{}{place}",
+        escape(&one_line(&scenario.name, 120)),
+        escape(&words::topic(finding)),
+        escape(&one_line(&finding.reason, 1_000))
+    )
 }
 
 fn culprits(result: &RunResult) -> Vec<String> {
@@ -202,23 +268,31 @@ fn foot(result: &RunResult) -> Vec<String> {
     ]
 }
 
-/// Joins `body` and `foot`; whole lines of the body are left out, and counted, where all would be too long.
-fn fit(body: &[String], foot: &[String]) -> String {
-    let length = |lines: &[String]| lines.iter().map(|line| line.chars().count() + 1).sum::<usize>();
-    let room = LIMIT.saturating_sub(length(foot) + 120);
-    let mut used = 0;
-    let kept = body.iter().take_while(|line| {
-        used += line.chars().count() + 1;
-        used <= room
-    });
-    let mut lines: Vec<String> = kept.cloned().collect();
-    if lines.len() < body.len() {
-        let note = format!("*{} more lines were left out to fit; the HTML report has them all.*", body.len() - lines.len());
-        lines.extend([String::new(), note, String::new()]);
+/// All sections in at most `limit` bytes: of those that are given up first whole lines are left out, and counted where they were.
+fn fit(sections: &[Section], limit: usize) -> String {
+    let note = |left_out: usize| format!("*{left_out} more lines were left out to fit; the HTML report has them all.*");
+    let mut kept: Vec<usize> = vec![0; sections.len()];
+    let mut order: Vec<usize> = (0..sections.len()).collect();
+    order.sort_by_key(|index| sections[*index].rank);
+    // Each section may need its note.
+    let mut room = limit.saturating_sub(sections.len() * (note(usize::MAX).len() + 2));
+    for index in order {
+        for line in &sections[index].lines {
+            let Some(rest) = room.checked_sub(line.len() + 1) else { break };
+            room = rest;
+            kept[index] += 1;
+        }
     }
-    lines.extend_from_slice(foot);
-    let mut text = lines.join("\n");
-    text.push('\n');
+    let mut text = String::new();
+    for (section, kept) in sections.iter().zip(kept) {
+        for line in &section.lines[..kept] {
+            text.push_str(line);
+            text.push('\n');
+        }
+        if kept < section.lines.len() {
+            text.push_str(&format!("\n{}\n", note(section.lines.len() - kept)));
+        }
+    }
     text
 }
 
@@ -269,10 +343,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_at_a_line_and_counted_and_the_foot_stays() {
-        let body: Vec<String> = (0..5_000).map(|line| format!("line {line} of a very long summary")).collect();
-        let text = fit(&body, &["foot".to_owned()]);
-        assert!(text.chars().count() <= LIMIT, "{}", text.chars().count());
-        assert!(text.contains("more lines were left out") && text.ends_with("\nfoot\n"), "{}", &text[text.len() - 200..]);
+    fn what_is_too_long_loses_its_least_first_by_whole_lines_and_says_how_many() {
+        let lines = |word: &str, count: usize| (0..count).map(|line| format!("{word} {line} of a very long summary")).collect::<Vec<_>>();
+        let section = |rank, word, count| Section::new(rank, lines(word, count));
+        let all = [section(0, "head", 2), section(4, "least", 5_000), section(1, "best", 900), section(0, "foot", 2)];
+        for limit in [40_000, COMMENT_LIMIT, SUMMARY_LIMIT] {
+            let text = fit(&all, limit);
+            assert!(text.len() <= limit, "{} of {limit}", text.len());
+            assert!(text.starts_with("head 0 ") && text.ends_with("foot 1 of a very long summary\n"));
+            assert_eq!(text.matches("best ").count(), 900, "{limit}");
+            let least = text.matches("least ").count();
+            assert_eq!(text.contains(&format!("*{} more lines", 5_000 - least)), least < 5_000);
+        }
+        assert!(fit(&all, 1_000).len() <= 1_000);
+    }
+
+    #[test]
+    fn no_key_ends_the_mark_that_hides_it() {
+        let mark = |key: &str| Comment { key: key.to_owned() }.mark();
+        assert_eq!(mark("gate/shop 1.2"), "<!-- shakedown: gate/shop 1.2 -->");
+        assert_eq!(mark("a--><script>\nb"), "<!-- shakedown: a____script__b -->");
     }
 }

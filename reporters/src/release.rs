@@ -30,6 +30,10 @@ pub fn release_text(release: &Release) -> String {
     list(&mut lines, "Scenarios", &release.scenarios, |scenario| {
         vec![format!("{} {}  {}", sign(scenario), pad(&one_line(&scenario.name, 28), 28), last(scenario.last.as_ref()))]
     });
+    let waived: Vec<_> = release.scenarios.iter().flat_map(|scenario| &scenario.waived).collect();
+    list(&mut lines, "Waived", &waived, |failure| {
+        wrap(&format!("{}: {}", one_line(&failure.finding, 200), words::waived(&failure.by)), WIDTH - 4)
+    });
     list(&mut lines, "Exercised", &release.coverage, |covered| {
         let target = pad(&words::target(&one_line(&covered.target, 30)), 30);
         vec![format!("{target} {} {}", pad(&covered.kind, 14), times(covered))]
@@ -75,6 +79,11 @@ pub fn release_markdown(release: &Release) -> String {
     if !release.open.is_empty() {
         lines.push(String::new());
     }
+    let waived: Vec<_> = release.scenarios.iter().flat_map(|scenario| &scenario.waived).collect();
+    table(&mut lines, ["Waived", "Owner", "Counts again"], &waived, |failure| {
+        let why = failure.by.why.as_deref().map(|why| format!(": {}", cell(why))).unwrap_or_default();
+        [format!("{}{why}", cell(&failure.finding)), cell(&failure.by.owner), failure.by.expires.to_string()]
+    });
     table(&mut lines, ["Target", "Fault", "Exercised"], &release.coverage, |covered| {
         [cell(&words::target(&covered.target)), cell(&covered.kind), times(covered)]
     });

@@ -3,7 +3,7 @@
 use crate::plain::one_line;
 use shakedown_model::{
     event::Phase,
-    result::{FaultResult, Finding, PhaseWindow, ScenarioResult},
+    result::{FaultResult, Finding, PhaseWindow, ScenarioResult, Waived},
     time::{UnixNanos, human},
     units::trim_float,
     verdict::Verdict,
@@ -184,6 +184,12 @@ pub(crate) fn topic(finding: &Finding) -> String {
         Some(phase) => format!("{check} of {subject}, {}", during(Some(phase))),
         None => format!("{check} of {subject}"),
     }
+}
+
+/// `waived until 2026-12-31, team-payments answers for it: the provider is slow until its move`.
+pub(crate) fn waived(waived: &Waived) -> String {
+    let why = waived.why.as_deref().map(|why| format!(": {}", one_line(why, 300))).unwrap_or_default();
+    format!("waived until {}, {} answers for it{why}", waived.expires, one_line(&waived.owner, 100))
 }
 
 /// One figure of a dose: the unit stands in its name (`delay_ms` → `delay`, `200.0 ms`).

@@ -1,6 +1,8 @@
 //! `junit.xml` as consumers read it: well-formed whatever services wrote, valid against the strictest schema, every verdict in its element.
 
 mod common;
+#[path = "common/waived.rs"]
+mod waivers;
 
 use common::{render, sample};
 use quick_xml::{Reader, events::Event};
@@ -8,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use shakedown_model::{result::RunResult, verdict::Verdict};
 use shakedown_reporters::{Flavour, Junit};
 use std::{io::Write, path::Path, process::Command};
+use waivers::waived;
 
 /// Names of the elements, in order; fails where the text is not well-formed or holds a character that XML 1.0 forbids.
 fn elements(xml: &str) -> Vec<String> {
@@ -58,9 +61,13 @@ fn the_sample_prints_as_it_always_did() {
 fn every_file_is_valid_against_the_schema_of_jenkins() {
     let mut warn_only = sample();
     warn_only.inconclusive_blocks = false;
-    for (name, result) in
-        [("sample", sample()), ("not blocking", warn_only), ("nothing run", nothing_run()), ("hostile", hostile(&nasty(7)))]
-    {
+    for (name, result) in [
+        ("sample", sample()),
+        ("waived", waived()),
+        ("not blocking", warn_only),
+        ("nothing run", nothing_run()),
+        ("hostile", hostile(&nasty(7))),
+    ] {
         let xml = render(&Junit::default(), &result);
         elements(&xml);
         match schema_errors(&xml) {
@@ -78,6 +85,16 @@ fn a_failure_is_a_failure_and_inconclusive_follows_the_gate() {
     result.inconclusive_blocks = false;
     let warning = render(&Junit::default(), &result);
     assert_eq!((count(&warning, "failure"), count(&warning, "error"), count(&warning, "skipped")), (4, 0, 2));
+}
+
+#[test]
+fn a_waived_failure_is_skipped_and_says_who_answers_for_it_until_when() {
+    let xml = render(&Junit::default(), &waived());
+    assert_eq!((count(&xml, "failure"), count(&xml, "skipped")), (3, 1));
+    let message = xml.split_once("<skipped ").map(|(_, rest)| rest).expect("skipped");
+    let sentence = "waived until 2026-12-31, team-payments answers for it: known | since May; ";
+    assert!(message.contains(&format!(r#"message="{sentence}"#)), "{message}");
+    assert!(message.contains(&format!("<![CDATA[{sentence}")), "{message}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use shakedown_model::{
     event::Phase,
+    history::WaivedFailure,
     release::{Coverage, LastRun, RELEASE_SCHEMA, Release, ScenarioReadiness, Trend, TrendShift},
+    result::Waived,
     time::UnixNanos,
     verdict::Verdict,
 };
@@ -16,7 +18,7 @@ fn last(verdict: Verdict, behind: usize) -> Option<LastRun> {
 }
 
 fn release() -> Release {
-    let scenario = |name: &str, last, runs, flaky| ScenarioReadiness { name: name.to_owned(), last, runs, flaky };
+    let scenario = |name: &str, last, runs, flaky| ScenarioReadiness { name: name.to_owned(), last, runs, flaky, waived: Vec::new() };
     let commit = || "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678".to_owned();
     Release {
         schema: RELEASE_SCHEMA,
@@ -105,4 +107,16 @@ fn figures_that_are_no_numbers_draw_no_line() {
     assert!(!release_html(&odd).unwrap().contains("NaN"));
     odd.trends[0].values = Vec::new();
     assert!(release_html(&odd).is_ok());
+}
+
+#[test]
+fn what_is_waived_is_named_with_owner_and_day() {
+    let mut release = release();
+    let by =
+        Waived { owner: "team|payments".to_owned(), expires: "2026-12-31".parse().expect("a day"), why: Some("slow provider".to_owned()) };
+    release.scenarios[0].waived = vec![WaivedFailure { finding: "slow-payment/fault/checkout/p99".to_owned(), by }];
+    let text = release_text(&release).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("slow-payment/fault/checkout/p99: waived until 2026-12-31, team|payments answers"), "{text}");
+    let markdown = release_markdown(&release);
+    assert!(markdown.contains("| slow-payment/fault/checkout/p99: slow provider | team\\|payments | 2026-12-31 |"), "{markdown}");
 }

@@ -242,6 +242,18 @@ pub(crate) struct Files {
     /// Also write result.json here.
     #[arg(long, env = "SHAKEDOWN_JSON", value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Also write the text of a comment here, at most 65,000 characters, with a hidden mark by which it is found again.
+    #[arg(long, env = "SHAKEDOWN_COMMENT", value_name = "FILE")]
+    pub(crate) comment: Option<PathBuf>,
+    /// Tells this gate's comment from another one's.
+    #[arg(long, env = "SHAKEDOWN_COMMENT_KEY", value_name = "KEY", default_value = "gate")]
+    pub(crate) comment_key: String,
+    /// Also write the figures here, as OpenMetrics text.
+    #[arg(long, env = "SHAKEDOWN_METRICS", value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
+    /// Also append verdict, exit code, counts and commits here, as name=value lines.
+    #[arg(long, env = "SHAKEDOWN_OUTPUTS", value_name = "FILE")]
+    pub(crate) outputs: Option<PathBuf>,
 }
 
 /// Flags of `judge`.

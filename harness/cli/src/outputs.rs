@@ -6,8 +6,8 @@ use crate::{
     terminal::Terminal,
 };
 use shakedown_model::result::RunResult;
-use shakedown_reporters::{Flavour, Html, HtmlLayout, Json, Junit, Markdown, Reporter, html_files};
-use std::path::Path;
+use shakedown_reporters::{Comment, Flavour, Html, HtmlLayout, Json, Junit, Markdown, Metrics, Outputs, Reporter, html_files};
+use std::{fs::OpenOptions, io::Write as _, path::Path};
 
 /// Renders one report.
 fn render(reporter: &dyn Reporter, result: &RunResult) -> Result<Vec<u8>, Failure> {
@@ -32,13 +32,26 @@ pub(crate) fn write_all(folder: &Path, result: &RunResult, files: &Files, termin
     write_html(&folder.join(Html.file_name()), result, files.html_layout, terminal)?;
     // A copy lies elsewhere: what it links to is named as the user named the run directory.
     let junit = Junit { folder: Some(from_here(folder)), ..junit };
-    let copies = [(&files.json, &Json as &dyn Reporter), (&files.junit, &junit), (&files.markdown, &Markdown)];
+    let comment = Comment { key: files.comment_key.clone() };
+    let copies = [
+        (&files.json, &Json as &dyn Reporter),
+        (&files.junit, &junit),
+        (&files.markdown, &Markdown),
+        (&files.comment, &comment),
+        (&files.metrics, &Metrics),
+    ];
     for (path, reporter) in copies {
         if let Some(path) = path {
             write(path, &render(reporter, result)?)?;
         }
     }
-    files.html.as_ref().map_or(Ok(()), |path| write_html(path, result, files.html_layout, terminal))
+    if let Some(path) = &files.html {
+        write_html(path, result, files.html_layout, terminal)?;
+    }
+    match &files.outputs {
+        Some(path) => append(path, &render(&Outputs, result)?),
+        None => Ok(()),
+    }
 }
 
 /// Writes the report and what lies beside it; says so where it was too large for one page.
@@ -66,6 +79,12 @@ fn from_here(folder: &Path) -> String {
     let here = std::env::current_dir().ok();
     let inside = here.as_deref().and_then(|here| folder.strip_prefix(here).ok());
     inside.unwrap_or(folder).display().to_string()
+}
+
+/// CI hands out one file for all outputs of a step.
+fn append(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(io(path))?;
+    file.write_all(bytes).map_err(io(path))
 }
 
 /// Writes a file, and the folder for it.

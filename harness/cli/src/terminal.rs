@@ -4,7 +4,10 @@ use crate::{
     args::{Color, Format, Global},
     failure::Failure,
 };
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    borrow::Cow,
+    io::{IsTerminal as _, Write as _},
+};
 
 /// Where and how to print.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub(crate) struct Terminal {
     pub(crate) verbose: bool,
     /// Form of stdout.
     pub(crate) format: Format,
+    /// Whoever shows the log obeys commands in it.
+    pub(crate) obeyed: bool,
 }
 
 impl Terminal {
@@ -39,18 +44,21 @@ impl Terminal {
             quiet: global.quiet,
             verbose: global.verbose > 0,
             format: global.format,
+            obeyed: set("GITHUB_ACTIONS") || set("TF_BUILD"),
         }
     }
 
     /// Part of the result.
     pub(crate) fn out(&self, text: &str) {
         // A closed pipe (`| head`) is the reader's wish, not an error.
-        let _ = std::io::stdout().lock().write_all(text.as_bytes());
+        let _ = std::io::stdout().lock().write_all(self.unobeyed(text).as_bytes());
     }
 
     /// A JSON document as the result.
     pub(crate) fn json(&self, value: &impl serde::Serialize) {
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        // Of JSON nothing may change but the way it is written: `##` stands in texts only.
+        let text = if self.obeyed { text.replace("##", "\\u0023#") } else { text };
         self.out(&format!("{text}\n"));
     }
 
@@ -82,6 +90,50 @@ impl Terminal {
     }
 
     pub(crate) fn err(&self, text: &str) {
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        let _ = std::io::stderr().lock().write_all(self.unobeyed(text).as_bytes());
+    }
+
+    /// The only text that CI shall obey.
+    pub(crate) fn workflow_command(&self, line: &str) {
+        let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    }
+
+    fn unobeyed<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.obeyed { Cow::Owned(unobeyed(text)) } else { Cow::Borrowed(text) }
+    }
+}
+
+/// `text` without workflow commands: services write logs, and logs end up here. GitHub obeys `::` where a line begins, whatever space is before
+/// it, and `##[` anywhere; Azure Pipelines obeys `##vso[` anywhere.
+fn unobeyed(text: &str) -> String {
+    let line = |line: &str| {
+        let rest = line.trim_start();
+        let line =
+            if rest.starts_with("::") { format!("{}:\u{200b}{}", &line[..line.len() - rest.len()], &rest[1..]) } else { line.to_owned() };
+        line.replace("##", "#\u{200b}#")
+    };
+    // A carriage return ends a line there, too.
+    text.split_inclusive(['\n', '\r']).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_service_logs_is_a_workflow_command() {
+        let logged = "ready\n::error::injected\n  ::add-mask::x\nsaid ##[set-env name=A;]b and ##vso[task.complete]\r::debug::x";
+        let shown = unobeyed(logged);
+        let lines = || shown.split(['\n', '\r']);
+        assert!(lines().all(|line| !line.trim_start().starts_with("::")), "{shown:?}");
+        assert!(!shown.contains("##"), "{shown:?}");
+        assert_eq!(shown.replace('\u{200b}', ""), logged, "nothing else is changed");
+    }
+
+    #[test]
+    fn what_is_no_command_is_left_as_it_is() {
+        for text in ["a::b c\n", "std::io::Error\n", "# head\n", "{\n  \"a\": 1\n}\n", ""] {
+            assert_eq!(unobeyed(text), text);
+        }
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn experiment<'r>(run: &RunMeta, requests: impl Iterator<Item = &'r R
             inconclusive: GateMode::Warn,
             mode: GateMode::Block,
         },
+        waivers: Vec::new(),
         history: None,
         phases: PhaseLengths { warmup: nothing, steady: nothing, recovery: nothing },
         scenarios: names.into_iter().map(scenario).collect(),

@@ -138,6 +138,7 @@ mod tests {
                 seconds: 1.0,
                 figures: Vec::new(),
                 doses: Vec::new(),
+                waived: Vec::new(),
             }],
         };
         exercised_by_records(&mut exercised, &[record("r5", 5), record("elsewhere", 11)], &counted);

@@ -82,12 +82,14 @@ fn scenario(name: &str, records: &[HistoryRecord], place: &BTreeMap<&str, usize>
         verdict: *verdict,
         behind: place[record.commit.as_str()],
     });
+    let waived = newest.and_then(|(record, _)| record.scenarios.iter().find(|scenario| scenario.name == name));
     let flaky = trends.flaky.iter().find(|flaky| flaky.scenario == name).map(|flaky| flaky.rate);
     ScenarioReadiness {
         name: name.to_owned(),
         last,
         runs: [count(Verdict::Pass), count(Verdict::Inconclusive), count(Verdict::Fail)],
         flaky,
+        waived: waived.map(|scenario| scenario.waived.clone()).unwrap_or_default(),
     }
 }
 
@@ -157,12 +159,20 @@ fn advice(scenarios: &[ScenarioReadiness], open: &[String], runs: usize) -> (Ver
         [] if runs > 0 => {
             let behind = scenarios.iter().filter_map(|scenario| Some(scenario.last.as_ref()?.behind)).max().unwrap_or(0);
             let age = if behind == 0 { String::new() } else { format!("; the oldest answer is {behind} commits old") };
-            (Verdict::Pass, format!("nothing speaks against it: all {} scenarios passed{age}", scenarios.len()))
+            (Verdict::Pass, format!("nothing speaks against it: all {} scenarios passed{age}{}", scenarios.len(), waived(scenarios)))
         }
         [] => (Verdict::Inconclusive, "nothing is known: no run of these commits".to_owned()),
         [only] => (Verdict::Inconclusive, format!("cannot be told: {only}")),
         [first, rest @ ..] => (Verdict::Inconclusive, format!("cannot be told: {first} (and {} more)", rest.len())),
     }
+}
+
+/// `; waived: slow/fault/checkout/p99 (team-payments, until 2026-12-31)`.
+fn waived(scenarios: &[ScenarioReadiness]) -> String {
+    let all: Vec<_> = scenarios.iter().flat_map(|scenario| &scenario.waived).collect();
+    let Some(first) = all.first() else { return String::new() };
+    let more = if all.len() == 1 { String::new() } else { format!(" and {} more", all.len() - 1) };
+    format!("; waived: {} ({}, until {}){more}", first.finding, first.by.owner, first.by.expires)
 }
 
 /// What the fault does, how long it hurts, and what is borne.
@@ -230,6 +240,7 @@ mod tests {
                 touched: 7,
                 achieved: IndexMap::default(),
             }],
+            waived: Vec::new(),
         };
         HistoryRecord {
             schema: HISTORY_SCHEMA.to_owned(),

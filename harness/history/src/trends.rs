@@ -198,7 +198,14 @@ mod tests {
             time: UnixNanos(time),
             machine_class: class.to_owned(),
             verdict,
-            scenarios: vec![ScenarioHistory { name: "slow".to_owned(), verdict, seconds: 20.0, figures: vec![figure], doses: Vec::new() }],
+            scenarios: vec![ScenarioHistory {
+                name: "slow".to_owned(),
+                verdict,
+                seconds: 20.0,
+                figures: vec![figure],
+                doses: Vec::new(),
+                waived: Vec::new(),
+            }],
         }
     }
 

@@ -30,6 +30,7 @@ fn record(commit: &str, time: u64) -> HistoryRecord {
             seconds: 12.5,
             figures: vec![HistoryFigure { load: "l".to_owned(), phase: Phase::Fault, measure: "p99".to_owned(), value: 0.25 }],
             doses: Vec::new(),
+            waived: Vec::new(),
         }],
     }
 }

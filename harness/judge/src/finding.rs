@@ -58,6 +58,7 @@ impl Place {
             reason: reason.into(),
             penalty: None,
             advisory: false,
+            waived: None,
             round: None,
             episode: None,
             source: self.source.clone(),

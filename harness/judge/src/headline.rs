@@ -1,6 +1,6 @@
 //! Verdict and reason in one sentence, for a scenario and for the run.
 
-use crate::text;
+use crate::{text, waivers};
 use shakedown_model::{
     evidence::Evidence,
     experiment::BaselineMode,
@@ -33,8 +33,9 @@ pub(crate) fn of_run(verdict: Verdict, scenarios: &[ScenarioResult], evidence: &
     let Some(first) = of_verdict.first() else {
         return format!("{word} — nothing was exercised: the experiment holds no scenario that ran");
     };
+    let waived = waivers::said(scenarios.iter().flat_map(|scenario| &scenario.findings));
     if verdict == Verdict::Pass {
-        return format!("{word} — {}", passed(scenarios, evidence));
+        return format!("{word} — {}{waived}", passed(scenarios, evidence, !waived.is_empty()));
     }
     let more = match of_verdict.len() - 1 {
         0 => String::new(),
@@ -43,9 +44,12 @@ pub(crate) fn of_run(verdict: Verdict, scenarios: &[ScenarioResult], evidence: &
     format!("{word} — {}: {}{more}", first.name, scenario_body(verdict, &first.findings, &first.culprits, first.blame.as_ref()))
 }
 
-fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
+fn passed(scenarios: &[ScenarioResult], evidence: &Evidence, some_waived: bool) -> String {
     let findings = scenarios.iter().flat_map(|scenario| &scenario.findings).filter(|finding| !finding.advisory).count();
     let counted = format!("{}, {}", text::count(scenarios.len() as u64, "scenario"), text::count(findings as u64, "finding"));
+    if some_waived {
+        return format!("{counted}; what is not waived held");
+    }
     if evidence.experiment.baseline.mode == BaselineMode::None || evidence.baseline.is_none() {
         return format!("{counted}; every expectation held (no baseline was compared)");
     }
@@ -53,12 +57,13 @@ fn passed(scenarios: &[ScenarioResult], evidence: &Evidence) -> String {
 }
 
 fn scenario_body(verdict: Verdict, findings: &[Finding], culprits: &[Culprit], blame: Option<&Blame>) -> String {
-    let decisive: Vec<&Finding> = findings.iter().filter(|finding| finding.verdict == verdict && !finding.advisory).collect();
+    let decisive: Vec<&Finding> = findings.iter().filter(|finding| finding.weight() == Some(verdict)).collect();
     let Some(first) = decisive.iter().min_by_key(|finding| weight(finding)) else {
         return "nothing was judged".to_owned();
     };
     if verdict == Verdict::Pass {
-        return format!("{} held", text::count(decisive.len() as u64, "finding"));
+        let held = decisive.iter().filter(|finding| finding.waived.is_none()).count();
+        return format!("{} held{}", text::count(held as u64, "finding"), waivers::said(findings.iter()));
     }
     let blame = culprits.first().map_or_else(String::new, |culprit| blamed(culprit, blame));
     let more = match decisive.len() - 1 {

@@ -28,6 +28,7 @@ mod text;
 mod trace;
 mod unasked;
 mod view;
+mod waivers;
 
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
@@ -58,7 +59,8 @@ pub fn judge(evidence: &Evidence) -> RunResult {
     let all: Vec<Plays<'_>> = evidence.experiment.scenarios.iter().map(|scenario| Plays::of(evidence, scenario, &ours, &theirs)).collect();
     let compared = compare(evidence, &all);
     let scenarios: Vec<ScenarioResult> = all.iter().zip(compared).map(|(plays, compared)| judge_scenario(plays, compared)).collect();
-    let health = health::notes(evidence, &all);
+    let mut health = health::notes(evidence, &all);
+    health.extend(waivers::notes(evidence, &scenarios));
     let verdict = summary::verdict(evidence, &scenarios, &health);
     RunResult {
         schema: RESULT_SCHEMA.to_owned(),
@@ -144,7 +146,9 @@ fn judge_scenario(plays: &Plays<'_>, compared: Vec<Finding>) -> ScenarioResult {
     findings.extend(compared);
     findings.extend(checks::run_all(&after, plays));
     findings.extend(nothing_judged(plays, &findings));
-    let verdict = Verdict::merge(findings.iter().filter(|finding| !finding.advisory).map(|finding| finding.verdict));
+    finding::number_duplicates(&mut findings);
+    waivers::apply(plays.evidence, &mut findings);
+    let verdict = Verdict::merge(findings.iter().filter_map(Finding::weight));
     // A picture that cannot be drawn takes no verdict away.
     let logs = checks::guarded(|| LogPatterns::of(plays)).unwrap_or_default();
     let Answer { culprits, blame } = checks::guarded(|| culprit::of_scenario(plays, &logs, &findings)).unwrap_or_default();

@@ -4,6 +4,7 @@ use crate::{
     event::Phase,
     fault::{Edge, Fault, Search, Target},
     history::HistorySpec,
+    time::Day,
     units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
     verdict::GateMode,
 };
@@ -39,6 +40,9 @@ pub struct Experiment {
     pub baseline: BaselineSpec,
     /// When it fails.
     pub gate: Gate,
+    /// Failures that somebody answers for until a day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
     /// Where results of main are kept; `None`: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<HistorySpec>,
@@ -46,6 +50,22 @@ pub struct Experiment {
     pub phases: PhaseLengths,
     /// What is done to the system, in the order of the file.
     pub scenarios: Vec<Scenario>,
+}
+
+/// A failure that is known: it is shown and does not block, until it expires.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// Id of a finding, or a pattern of ids: `slow-payment/fault/*/p99`.
+    pub finding: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// From this day on it counts again.
+    pub expires: Day,
+    /// Why it is borne.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Where it stands in the config.
+    pub source: Source,
 }
 
 /// The services, as containers and/or as plain processes.

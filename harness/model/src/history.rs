@@ -6,7 +6,7 @@ pub use store::{HistorySpec, HistoryStore, StoreTextError};
 
 use crate::{
     event::Phase,
-    result::{Figures, RunResult, ScenarioResult},
+    result::{Figures, RunResult, ScenarioResult, Waived},
     time::UnixNanos,
     verdict::Verdict,
 };
@@ -50,6 +50,18 @@ pub struct ScenarioHistory {
     pub figures: Vec<HistoryFigure>,
     /// What its faults did to the candidate.
     pub doses: Vec<HistoryDose>,
+    /// What failed and did not block.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<WaivedFailure>,
+}
+
+/// A failure that somebody answered for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaivedFailure {
+    /// Id of the finding.
+    pub finding: String,
+    /// By whom, until when, why.
+    pub by: Waived,
 }
 
 /// One number: what a series of trends is made of.
@@ -130,6 +142,11 @@ fn scenario(scenario: &ScenarioResult) -> ScenarioHistory {
                 touched: fault.touched,
                 achieved: fault.achieved.clone(),
             })
+            .collect(),
+        waived: scenario
+            .findings
+            .iter()
+            .filter_map(|finding| Some(WaivedFailure { finding: finding.id.clone(), by: finding.waived.clone()? }))
             .collect(),
     }
 }

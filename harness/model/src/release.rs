@@ -1,6 +1,6 @@
 //! Release readiness: what the recorded runs of a range of commits say of the last of them. Schema `shakedown.release/1`.
 
-use crate::{event::Phase, time::UnixNanos, verdict::Verdict};
+use crate::{event::Phase, history::WaivedFailure, time::UnixNanos, verdict::Verdict};
 use serde::Serialize;
 
 /// Version of the JSON form.
@@ -48,6 +48,8 @@ pub struct ScenarioReadiness {
     pub runs: [usize; 3],
     /// Share of the commits judged more than once whose verdicts differ; `None`: none was.
     pub flaky: Option<f64>,
+    /// What failed in its last run and did not block, since somebody answers for it.
+    pub waived: Vec<WaivedFailure>,
 }
 
 /// The last run of a scenario.

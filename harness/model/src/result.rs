@@ -14,7 +14,7 @@ use crate::{
     experiment::Source,
     plan::RuntimeKind,
     run::{CommitInfo, Machine},
-    time::UnixNanos,
+    time::{Day, UnixNanos},
     verdict::Verdict,
 };
 use indexmap::IndexMap;
@@ -223,6 +223,9 @@ pub struct Finding {
     /// Says something and decides nothing: it is left out where verdicts are merged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub advisory: bool,
+    /// Who answers for a failure that does not block; `None`: it blocks, or is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
     /// The round that it tells of, where not all plays showed the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round: Option<u32>,
@@ -232,6 +235,26 @@ pub struct Finding {
     /// Where the expectation stands in the config.
     #[schemars(skip)]
     pub source: Source,
+}
+
+impl Finding {
+    /// What it weighs where verdicts are merged; `None`: nothing. A waived failure weighs as a pass.
+    pub fn weight(&self) -> Option<Verdict> {
+        let verdict = if self.waived.is_some() { Verdict::Pass } else { self.verdict };
+        (!self.advisory).then_some(verdict)
+    }
+}
+
+/// A waiver of the config, in force on the day of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waived {
+    /// Who answers for it.
+    pub owner: String,
+    /// From this day on it counts again.
+    pub expires: Day,
+    /// Why it is borne.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Change under the fault against change without it: 0.12 is 12 % more than the same change costs in the steady phase.

@@ -26,6 +26,12 @@ impl UnixNanos {
         UnixNanos((seconds.trunc() as u64).saturating_mul(1_000_000_000).saturating_add((seconds.fract() * 1e9).round() as u64))
     }
 
+    /// The day that it lies in, in UTC.
+    pub fn day(self) -> Day {
+        // 64 bits of nanoseconds end in 2554.
+        Day(self.rfc3339().chars().take(10).collect())
+    }
+
     /// RFC 3339 with milliseconds, in UTC.
     pub fn rfc3339(self) -> String {
         let nanos = i128::from(self.0);
@@ -37,6 +43,53 @@ impl std::ops::Add<Duration> for UnixNanos {
     type Output = UnixNanos;
     fn add(self, duration: Duration) -> UnixNanos {
         UnixNanos(self.0.saturating_add(duration.as_nanos() as u64))
+    }
+}
+
+/// A day of the calendar, in UTC: `2026-12-31`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Day(String);
+
+impl schemars::JsonSchema for Day {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Day".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })
+    }
+}
+
+/// The text is not a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a day of the calendar such as 2026-12-31")]
+pub struct DayError;
+
+impl std::str::FromStr for Day {
+    type Err = DayError;
+    fn from_str(text: &str) -> Result<Day, DayError> {
+        let written_out = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        // The text of a day of four-digit years sorts as the day does.
+        if written_out && text.parse::<jiff::civil::Date>().is_ok() { Ok(Day(text.to_owned())) } else { Err(DayError) }
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = DayError;
+    fn try_from(text: String) -> Result<Day, DayError> {
+        text.parse()
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> String {
+        day.0
+    }
+}
+
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -107,5 +160,17 @@ mod tests {
     #[test]
     fn a_timestamp_prints_as_rfc_3339() {
         assert_eq!(UnixNanos(1_700_000_000_123_456_789).rfc3339(), "2023-11-14T22:13:20.123Z");
+    }
+
+    #[test]
+    fn a_day_is_one_of_the_calendar_and_days_sort_as_time_does() {
+        let day = |text: &str| text.parse::<Day>();
+        assert!(day("2026-12-31").unwrap() > day("2026-12-30").unwrap());
+        assert_eq!(UnixNanos(1_767_225_599_999_999_999).day(), day("2025-12-31").unwrap());
+        assert_eq!(UnixNanos(1_767_225_600_000_000_000).day(), day("2026-01-01").unwrap());
+        for wrong in ["", "2026-02-30", "2026-13-01", "26-01-01", "2026-1-1", "tomorrow", "2026-01-01T00:00:00Z", "20260101"] {
+            assert_eq!(day(wrong), Err(DayError), "{wrong}");
+        }
+        assert!(serde_json::from_str::<Day>("\"2026-02-30\"").is_err(), "what a file says is checked, too");
     }
 }

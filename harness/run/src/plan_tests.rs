@@ -55,6 +55,7 @@ fn experiment() -> Experiment {
             inconclusive: GateMode::Block,
             mode: GateMode::Block,
         },
+        waivers: Vec::new(),
         history: None,
         phases: PhaseLengths { warmup: second, steady: second, recovery: second },
         scenarios: vec![

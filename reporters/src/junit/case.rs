@@ -24,12 +24,12 @@ pub(super) fn result_of(result: &RunResult, scenario: &ScenarioResult, finding: 
         return TestResult::Success;
     }
     let type_ = one_line(&finding.check, 100);
-    let message = one_line(&finding.reason, 200);
+    let message = one_line(&sentence(finding), 200);
     let cause = Some(cdata(&body(result, scenario, finding)));
     // A check of the environment says nothing of the change, whatever its verdict: the harness could not do its work.
     let environment = matches!(finding.check.as_str(), "environment" | "steady-state");
     match finding.verdict {
-        _ if finding.advisory => TestResult::SkippedWithCause { type_, message, cause },
+        _ if finding.advisory || finding.waived.is_some() => TestResult::SkippedWithCause { type_, message, cause },
         _ if environment => TestResult::Error { type_, message, cause },
         Verdict::Fail => TestResult::Failure { type_, message, cause },
         _ if result.inconclusive_blocks => TestResult::Error { type_, message, cause },
@@ -37,9 +37,17 @@ pub(super) fn result_of(result: &RunResult, scenario: &ScenarioResult, finding: 
     }
 }
 
+/// A waiver first: a reader must not take what is skipped for what was not run.
+fn sentence(finding: &Finding) -> String {
+    match &finding.waived {
+        Some(waived) => format!("{}; {}", words::waived(waived), finding.reason),
+        None => finding.reason.clone(),
+    }
+}
+
 /// The sentence first, then the numbers, the chain of evidence and the command.
 fn body(result: &RunResult, scenario: &ScenarioResult, finding: &Finding) -> String {
-    let mut lines = vec![finding.reason.clone(), String::new(), format!("{}: {}", words::topic(finding), finding.verdict)];
+    let mut lines = vec![sentence(finding), String::new(), format!("{}: {}", words::topic(finding), finding.verdict)];
     lines.extend(numbers(finding).into_iter().map(|(name, value)| format!("  {}: {value}", name.replace('_', " "))));
     if let Some(culprit) = scenario.culprits.first() {
         lines.push(String::new());

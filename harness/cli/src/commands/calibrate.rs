@@ -19,7 +19,7 @@ pub(crate) async fn run(global: &Global, options: &CalibrateOptions, terminal: &
     let mut runs: Vec<SelfRun> = Vec::new();
     for number in 1..=options.runs {
         let out = folder.join(format!("run-{number}"));
-        let Gated { path, result, outcome } =
+        let Gated { path, result, outcome, .. } =
             Box::pin(gate(global, &against_itself(options, number, out), Against::Itself, terminal)).await?;
         tell_left(&outcome, global, terminal);
         if let Some(abort) = &outcome.meta.aborted {

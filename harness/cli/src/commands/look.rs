@@ -31,8 +31,12 @@ fn look(directory: &Path, meta: RunMeta) -> Result<Look, String> {
 }
 
 fn decide(result: &RunResult, rounds: Rounds) -> Look {
-    let findings: Vec<&Finding> =
-        result.scenarios.iter().flat_map(|scenario| &scenario.findings).filter(|finding| !finding.advisory).collect();
+    let findings: Vec<&Finding> = result
+        .scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.findings)
+        .filter(|finding| !finding.advisory && finding.waived.is_none())
+        .collect();
     answer(result.verdict, &findings, rounds)
 }
 
@@ -100,6 +104,7 @@ mod tests {
             samples: 0,
             penalty: None,
             advisory: false,
+            waived: None,
             round: None,
             episode: None,
             reason: String::new(),

@@ -12,7 +12,7 @@ use std::path::Path;
 
 pub(crate) fn run(options: &ReportOptions, terminal: &Terminal) -> Result<u8, Failure> {
     let files = &options.files;
-    let copies = [&files.html, &files.junit, &files.markdown, &files.json];
+    let copies = [&files.html, &files.junit, &files.markdown, &files.json, &files.comment, &files.metrics, &files.outputs];
     if options.directories.len() > 1 && copies.iter().any(|copy| copy.is_some()) {
         return Err(Failure::usage("one file cannot hold several runs", "call `shakedown report` once for each run directory"));
     }

@@ -30,9 +30,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Terminal) -> Result<u8, Failure> {
-    let Gated { path, result, outcome } = Box::pin(gate(global, options, Against::Baseline, terminal)).await?;
+    let Gated { path, result, outcome, folder } = Box::pin(gate(global, options, Against::Baseline, terminal)).await?;
     judge::print(&result, &path, terminal)?;
-    annotate(&result, terminal);
+    annotate(&result, &folder, terminal);
     tell_left(&outcome, global, terminal);
     Ok(result.exit_code)
 }
@@ -52,6 +52,8 @@ pub(crate) struct Gated {
     pub(crate) path: PathBuf,
     pub(crate) result: RunResult,
     pub(crate) outcome: Outcome,
+    /// Where the experiment lies in its repository.
+    pub(crate) folder: PathBuf,
 }
 
 /// Plans, runs and judges; prints progress only.
@@ -71,6 +73,7 @@ pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against
     };
     let plan = context::plan(&loaded, &options.selection, &commits, &*runtime, why, terminal).await?;
     let history = loaded.experiment.history.clone();
+    let folder = context::prefix(&commits, &loaded.experiment.root);
     let machine = fingerprint(runtime.engine());
     let recorded = recorded(&plan, &commits, &home, &machine.class())?;
     let run = run_id();
@@ -87,7 +90,7 @@ pub(crate) async fn gate(global: &Global, options: &RunOptions, against: Against
     if against == Against::Baseline {
         history::keep_if_main(history.as_ref(), &commits, &home, &result, terminal).await;
     }
-    Ok(Gated { path, result, outcome })
+    Ok(Gated { path, result, outcome, folder })
 }
 
 pub(crate) fn tell_left(outcome: &Outcome, global: &Global, terminal: &Terminal) {
@@ -301,10 +304,10 @@ async fn conducted(
 }
 
 /// On GitHub Actions the findings are annotations at the lines of the expectations.
-fn annotate(result: &RunResult, terminal: &Terminal) {
+fn annotate(result: &RunResult, folder: &Path, terminal: &Terminal) {
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        for line in shakedown_reporters::annotations(result) {
-            terminal.err(&format!("{line}\n"));
+        for line in shakedown_reporters::annotations(result, &folder.to_string_lossy()) {
+            terminal.workflow_command(&line);
         }
     }
 }

@@ -101,6 +101,7 @@ pub(crate) fn experiment() -> Experiment {
             inconclusive: GateMode::Block,
             mode: GateMode::Block,
         },
+        waivers: Vec::new(),
         history: None,
         phases: PhaseLengths { warmup: second, steady: second, recovery: second },
         scenarios: Vec::new(),

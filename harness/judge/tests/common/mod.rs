@@ -438,6 +438,7 @@ fn experiment(stories: &[Story], rate: f64) -> Experiment {
             inconclusive: GateMode::Block,
             mode: GateMode::Block,
         },
+        waivers: Vec::new(),
         history: None,
         phases,
         scenarios: scenarios.collect(),

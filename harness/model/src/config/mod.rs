@@ -29,6 +29,7 @@ pub(crate) mod tests;
 pub(crate) mod text;
 pub(crate) mod tree;
 mod units;
+mod waivers;
 
 pub use experiment_file::{ExperimentFileError, from_yaml, to_yaml};
 pub(crate) use faults::ON_EDGE;
@@ -49,7 +50,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) const KEYS: &[&str] = &["services", "telemetry", "load", "steady_state", "baseline", "gate", "history", "phases", "scenarios"];
+pub(crate) const KEYS: &[&str] =
+    &["services", "telemetry", "load", "steady_state", "baseline", "gate", "waivers", "history", "phases", "scenarios"];
 
 /// A config without errors.
 #[derive(Debug, Clone)]
@@ -109,6 +111,7 @@ fn read(
         compares: baseline.as_ref().is_none_or(|baseline| baseline.mode != BaselineMode::None),
     };
     let scenarios = scenario::read_all(&fields, &around, problems);
+    let waivers = fields.or("waivers", Vec::new(), |field| waivers::read_all(field, scenarios.as_deref(), problems));
     let experiment = Experiment {
         config: config_path.strip_prefix(root).unwrap_or(config_path).to_owned(),
         root: root_of(root),
@@ -118,6 +121,7 @@ fn read(
         steady_state: steady_state?,
         baseline: baseline?,
         gate: gate?,
+        waivers: waivers?,
         history: history?,
         phases: phases?,
         scenarios: scenarios?,

@@ -5,6 +5,7 @@ mod faults;
 
 use crate::{
     experiment::{Arrivals, BaselineMode},
+    time::Day,
     units::{NumberLimit, Percent, Rate, RatioLimit, ShareLimit, Span, SpanLimit},
     verdict::GateMode,
 };
@@ -41,6 +42,9 @@ pub struct ConfigFile {
     pub baseline: Option<BaselineSection>,
     /// When the gate fails, and what it does then.
     pub gate: Option<GateSection>,
+    /// Failures that somebody answers for until a day.
+    #[schemars(default)]
+    pub waivers: Vec<WaiverEntry>,
     /// Where results of main are kept, for trends. Default: nowhere.
     pub history: Option<HistorySection>,
     /// How long the phases last where a scenario does not say.
@@ -204,6 +208,22 @@ pub struct GateSection {
     pub inconclusive: Option<GateMode>,
     /// What a failing verdict does. Default: block.
     pub mode: Option<GateMode>,
+}
+
+/// A failure that is known: it is shown and does not block, until it expires.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct WaiverEntry {
+    /// Id of a finding, or a pattern of ids: `slow-payment/fault/*/p99`, `slow-payment/**`.
+    #[schemars(length(min = 1))]
+    pub finding: String,
+    /// Who answers for it.
+    #[schemars(length(min = 1))]
+    pub owner: String,
+    /// From this day on it counts again (UTC).
+    pub expires: Day,
+    /// Why it is borne.
+    pub why: Option<String>,
 }
 
 /// How long each phase lasts; the fault phase lasts as long as its faults.

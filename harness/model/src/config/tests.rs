@@ -304,6 +304,7 @@ fn keys_of_the_reader() -> Vec<(&'static str, Vec<&'static str>)> {
         ("ExpectationEntry", expectation::KEYS.to_vec()),
         ("BaselineSection", gate::BASELINE_KEYS.to_vec()),
         ("GateSection", gate::GATE_KEYS.to_vec()),
+        ("WaiverEntry", waivers::KEYS.to_vec()),
         ("HistorySection", gate::HISTORY_KEYS.to_vec()),
         ("PhasesSection", gate::PHASE_KEYS.to_vec()),
         ("ScenarioFile", scenario::KEYS.to_vec()),
