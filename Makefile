@@ -17,6 +17,7 @@ test: needs shop ## Runs every test. What needs an engine skips aloud where ther
 	$(LINTED) $(CARGO) test --workspace --quiet
 	$(CARGO) test --quiet --manifest-path fixtures/shop/Cargo.toml --target-dir target/shop
 	./tests/regenerated.sh
+	./tests/workflows.sh
 
 test-netem: needs ## Runs the agent's packet tests over netem, in an emulated machine; minutes. See docs/netem.md.
 	./tests/netem.sh

@@ -17,6 +17,8 @@ need chromium chromium
 need chromedriver chromium-driver
 need column bsdextrautils
 need python3 python3
+# Debian keeps what makes a venv apart.
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 need redis-server redis-server
 # Debian keeps PostgreSQL's programs out of the search path, apart by version.
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
@@ -28,23 +30,49 @@ if [ ! -x "$file" ] || [[ $linked != *'not a dynamic executable'* ]]; then
     missing+=(busybox-static)
 fi
 
-# axe-core looks for what keeps people out of a page. It is in no Debian package; the wheel is a file to read, nothing of it is installed.
-axe=$(dirname "$0")/../target/axe
-wheel=axe-playwright-python==0.1.8
-if [ ! -s "$axe/axe.min.js" ]; then
-    fetched=$(mktemp -d)
-    if python3 -m pip download --quiet --no-deps --disable-pip-version-check --dest "$fetched" "$wheel" >/dev/null 2>&1; then
-        mkdir -p "$axe"
-        python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("axe_playwright_python/axe.min.js"))' \
-            "$fetched"/*.whl >"$axe/axe.min.js.new"
-        mv "$axe/axe.min.js.new" "$axe/axe.min.js"
+# What checks workflows: pinned, in a place of its own, since Debian's Python takes no packages from elsewhere.
+tools() {
+    local here venv
+    here=$(cd "$(dirname "$0")" && pwd)
+    venv=${CARGO_TARGET_DIR:-$here/../target}/workflow-tools
+    cmp -s "$here/requirements.txt" "$venv/installed.txt" && return 0
+    if python3 -m venv --clear "$venv" >/dev/null 2>&1 \
+        && "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"; then
+        cp "$here/requirements.txt" "$venv/installed.txt"
     else
-        echo "needs: WARNING: $wheel was not fetched from PyPI; the test of accessibility skips aloud" >&2
+        rm -rf "$venv"
+        echo "needs: WARNING: zizmor, actionlint and check-jsonschema are not installed; what checks workflows skips aloud" >&2
+    fi
+}
+
+# axe-core looks for what keeps people out of a page. It is in no Debian package; the wheel is a file to read, nothing of it is installed.
+axe() {
+    local here pip place fetched
+    here=$(cd "$(dirname "$0")" && pwd)
+    place=$here/../target/axe
+    [ ! -s "$place/axe.min.js" ] || return 0
+    pip=${CARGO_TARGET_DIR:-$here/../target}/workflow-tools/bin/pip
+    fetched=$(mktemp -d)
+    if "$pip" download --quiet --no-deps --disable-pip-version-check --dest "$fetched" axe-playwright-python==0.1.8 >/dev/null 2>&1; then
+        mkdir -p "$place"
+        python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("axe_playwright_python/axe.min.js"))' \
+            "$fetched"/*.whl >"$place/axe.min.js.new"
+        mv "$place/axe.min.js.new" "$place/axe.min.js"
+    else
+        echo "needs: WARNING: axe-core was not fetched from PyPI; the test of accessibility skips aloud" >&2
     fi
     rm -rf "$fetched"
-fi
+}
 
-[ "${#missing[@]}" -gt 0 ] || exit 0
+from_pypi() {
+    tools
+    axe
+}
+
+if [ "${#missing[@]}" = 0 ]; then
+    from_pypi
+    exit 0
+fi
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "needs: installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
@@ -56,7 +84,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         trap 'rm -f "$policy"' EXIT
     fi
     if apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; then
+        from_pypi
         exit 0
     fi
 fi
 echo "needs: WARNING: not there and not installed: ${missing[*]} (Debian names); tests that need them skip aloud or fail and say so" >&2
+from_pypi

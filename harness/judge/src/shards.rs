@@ -3,7 +3,7 @@
 //! Nothing is decided anew: each shard was judged with its part of the gate's error (`of_shard`), so that all together err as often as one gate. A shard
 //! that is missing, or given twice, leaves the gate without an answer.
 
-use crate::{headline::word, text};
+use crate::{headline::word, text, waivers};
 use shakedown_model::{
     result::{HealthNote, RunResult},
     verdict::Verdict,
@@ -133,7 +133,9 @@ fn headline(shards: &BTreeMap<u32, RunResult>, count: u32, missing: &[u32], verd
     match (verdict, decisive, missing) {
         (Verdict::Pass, _, _) => {
             let scenarios: usize = shards.values().map(|result| result.scenarios.len()).sum();
-            format!("{} — {} in {count} shards; every shard passed", word(verdict), text::count(scenarios as u64, "scenario"))
+            let findings = shards.values().flat_map(|result| &result.scenarios).flat_map(|scenario| &scenario.findings);
+            let said = text::count(scenarios as u64, "scenario");
+            format!("{} — {said} in {count} shards; every shard passed{}", word(verdict), waivers::said(findings))
         }
         (Verdict::Inconclusive, None, [first, ..]) => format!("{} — shard {first} of {count} is missing", word(verdict)),
         (_, Some(result), _) => result.headline.clone(),
