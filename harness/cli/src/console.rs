@@ -1,23 +1,32 @@
-//! Progress on stderr: what is going on, from the events of the run. A spinner line on a terminal, plain lines elsewhere.
+//! Progress on stderr: what is going on, from the events of the run. On a terminal a few lines that are drawn anew stay below what has happened;
+//! elsewhere there are plain lines only.
 
-use crate::terminal::Terminal;
+use crate::{board::Board, context::now, terminal::Terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use shakedown_model::{
     event::{Event, Phase, SearchAnswer, TimedEvent},
     fault::FaultRecord,
     run::Play,
     stack::Variant,
+    time::UnixNanos,
 };
-use std::{collections::BTreeMap, time::Duration};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+/// How often the time that is left is drawn anew.
+const REDRAW: Duration = Duration::from_millis(250);
+/// How often a log is told how the loads go.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// The console of one run.
 pub(crate) struct Console {
     terminal: Terminal,
     bar: ProgressBar,
-    loads: BTreeMap<(String, Variant), String>,
-    phase: String,
-    round: String,
+    board: Board,
+    told: UnixNanos,
     both: bool,
 }
 
@@ -26,35 +35,63 @@ impl Console {
     pub(crate) fn new(terminal: &Terminal, both: bool) -> Console {
         let target = if terminal.interactive && !terminal.quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
-        Console { terminal: terminal.clone(), bar, loads: BTreeMap::new(), phase: String::new(), round: String::new(), both }
+        Console { terminal: terminal.clone(), bar, board: Board::default(), told: UnixNanos(0), both }
     }
 
     /// Shows events until the run has no more to say.
     pub(crate) async fn show(mut self, mut events: mpsc::UnboundedReceiver<TimedEvent>) {
         self.bar.enable_steady_tick(Duration::from_millis(120));
-        while let Some(event) = events.recv().await {
-            self.event(&event.event);
+        let mut redraw = interval(REDRAW);
+        redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Both arms may be given up at any time.
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.take(&event),
+                    None => break,
+                },
+                _ = redraw.tick(), if !self.bar.is_hidden() => self.draw(),
+            }
         }
         self.bar.finish_and_clear();
+    }
+
+    fn take(&mut self, event: &TimedEvent) {
+        self.board.event(event.at, &event.event);
+        self.event(&event.event);
+        match &event.event {
+            Event::PhaseStarted { .. } => self.told = event.at,
+            Event::LoadProgress { .. } if self.bar.is_hidden() && event.at.since(self.told) >= TOLD => {
+                self.told = event.at;
+                self.tell_loads();
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_loads(&self) {
+        for line in self.board.loads() {
+            self.line(&format!("    {line}"));
+        }
+    }
+
+    fn draw(&self) {
+        let lines: Vec<String> = self.board.lines(now()).iter().map(|line| printable(line)).collect();
+        self.bar.set_message(lines.join("\n"));
     }
 
     fn line(&self, text: &str) {
         self.bar.suspend(|| self.terminal.note(&printable(text)));
     }
 
-    fn live(&mut self) {
-        let loads: Vec<&str> = self.loads.values().map(String::as_str).collect();
-        self.bar.set_message(printable(&format!("{}  {}", self.phase, loads.join("  "))));
-    }
-
     fn of(&self, variant: Variant) -> String {
         if self.both { format!(" ({})", variant.word()) } else { String::new() }
     }
 
-    fn event(&mut self, event: &Event) {
+    fn event(&self, event: &Event) {
         match event {
             Event::Building { variant, what } => self.busy(&format!("building {what}{}", self.of(*variant))),
             Event::ServiceStarting { variant, service } => self.busy(&format!("starting {service}{}", self.of(*variant))),
@@ -67,19 +104,15 @@ impl Console {
                 self.line(&format!("  {}: {reason}", if *enough { "enough" } else { "going on" }));
             }
             Event::ScenarioStarted { scenario, play, seconds } => self.scenario_started(scenario, *play, *seconds),
-            Event::PhaseStarted { phase, seconds, scenario } => self.phase_started(scenario, *phase, *seconds),
+            Event::PhaseStarted { phase, seconds, .. } => self.phase_started(*phase, *seconds),
             Event::SteadyState { variant, holds, detail, .. } => {
                 let word = if *holds { "steady state holds" } else { "steady state does NOT hold" };
-                self.line(&format!("    {word}{}: {detail}", self.of(*variant)));
+                let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+                self.line(&format!("    {word}{}{detail}", self.of(*variant)));
             }
             Event::FaultApplied { variant, fault } => self.fault_on(*variant, fault),
             Event::FaultReverted { variant, fault } => self.fault_off(*variant, fault),
             Event::StopCondition { detail, .. } => self.line(&format!("  ! stopped early: {detail}")),
-            Event::LoadProgress { load, variant, rate, success, p99_ms } => {
-                let text = format!("{load}{} {rate:.0}/s ok {:.1} % p99 {p99_ms:.0} ms", self.of(*variant), success * 100.0);
-                self.loads.insert((load.clone(), *variant), text);
-                self.live();
-            }
             Event::Searched { scenario, dose, unit, answers, .. } => {
                 let said: Vec<String> = answers.iter().map(|answer| self.answered(answer)).collect();
                 self.line(&format!("  {scenario}: {} {}", unit.show(*dose), said.join(", ")));
@@ -95,7 +128,8 @@ impl Console {
                     self.line(&format!("  ! left behind: {what}"));
                 }
             }
-            Event::RunStarted { .. }
+            Event::LoadProgress { .. }
+            | Event::RunStarted { .. }
             | Event::PhaseEnded { .. }
             | Event::Generator { .. }
             | Event::ScenarioEnded { .. }
@@ -114,33 +148,29 @@ impl Console {
         }
     }
 
-    fn busy(&mut self, what: &str) {
-        what.clone_into(&mut self.phase);
+    /// On a terminal the board says it.
+    fn busy(&self, what: &str) {
         if self.bar.is_hidden() {
             self.line(&format!("  {what}"));
         }
-        self.live();
     }
 
-    fn round_started(&mut self, round: u32, planned: u32, most: u32) {
+    fn round_started(&self, round: u32, planned: u32, most: u32) {
         if most == 1 {
             return;
         }
         // Beyond the planned ones nobody knows how many more there will be.
-        self.round = if round > planned { format!("round {round}, at most {most}") } else { format!("round {round}/{planned}") };
-        self.line(&self.round);
+        let round = if round > planned { format!("round {round}, at most {most}") } else { format!("round {round}/{planned}") };
+        self.line(&round);
     }
 
-    fn scenario_started(&mut self, scenario: &str, play: Play, seconds: f64) {
+    fn scenario_started(&self, scenario: &str, play: Play, seconds: f64) {
         let episode = if play.episode > 1 { format!(", episode {}", play.episode) } else { String::new() };
         self.line(&format!("scenario {scenario}{episode}, {seconds:.0} s"));
     }
 
-    fn phase_started(&mut self, scenario: &str, phase: Phase, seconds: f64) {
-        let round = if self.round.is_empty() { String::new() } else { format!("{}, ", self.round) };
-        self.phase = format!("{round}{scenario}: {} {seconds:.0} s", phase.word());
+    fn phase_started(&self, phase: Phase, seconds: f64) {
         self.line(&format!("  {} {seconds:.0} s", phase.word()));
-        self.live();
     }
 
     fn fault_on(&self, variant: Variant, fault: &FaultRecord) {

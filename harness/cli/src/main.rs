@@ -1,6 +1,7 @@
 //! The `shakedown` binary: parse, wire, print, exit code. Decides nothing that another room could decide.
 
 mod args;
+mod board;
 mod commands;
 mod console;
 mod context;

@@ -37,6 +37,8 @@ use tokio_util::sync::CancellationToken;
 const TICK: Duration = Duration::from_millis(250);
 /// How often a probe under fault is asked.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// What a live figure is of: short enough to follow, long enough to hold a few slots of each variant.
+const GLANCE: Duration = Duration::from_secs(2);
 /// Answers that a stop condition needs before it counts.
 const ENOUGH_TO_STOP: usize = 5;
 
@@ -312,7 +314,7 @@ impl Stage<'_> {
     /// Records each request, feeds the live figures, and tells the listener how it goes about once a second.
     fn consume(&self, mut received: mpsc::UnboundedReceiver<(Variant, Request)>) -> impl Future<Output = Option<GeneratorReport>> + use<> {
         let recorders: HashMap<_, _> = self.sides.iter().map(|side| (side.variant, side.recorder.clone())).collect();
-        let loads: Vec<(String, f64)> = self.orders.experiment.loads.values().map(|load| (load.name.clone(), load.rate.0)).collect();
+        let loads: Vec<String> = self.orders.experiment.loads.keys().cloned().collect();
         let (live, announcer, witness) = (Arc::clone(&self.live), self.orders.announcer.clone(), self.witness.clone());
         async move {
             let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -326,13 +328,13 @@ impl Stage<'_> {
                             recorder.request(request);
                         }
                     }
-                    _ = tick.tick() => for (load, rate) in &loads {
+                    _ = tick.tick() => for load in &loads {
                         for variant in recorders.keys().copied() {
-                            let glance = live.recent(load, variant, Duration::from_secs(2));
+                            let glance = live.recent(load, variant, GLANCE);
                             announcer.say(Event::LoadProgress {
                                 load: load.clone(),
                                 variant,
-                                rate: *rate,
+                                rate: glance.requests as f64 / GLANCE.as_secs_f64(),
                                 success: glance.success,
                                 p99_ms: glance.p99 * 1e3,
                             });
