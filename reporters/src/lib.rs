@@ -15,6 +15,7 @@ mod metrics;
 mod outputs;
 mod plain;
 mod release;
+mod trace;
 mod words;
 
 pub use annotations::annotations;
@@ -28,6 +29,7 @@ pub use metrics::Metrics;
 pub use outputs::Outputs;
 pub use plain::plain;
 pub use release::{release_html, release_markdown, release_text};
+pub use trace::{Trace, TraceParent};
 
 use shakedown_model::result::RunResult;
 use std::io;

@@ -193,6 +193,9 @@ pub(crate) struct RunOptions {
     /// What a verdict that is not a pass does; goes before the config.
     #[arg(long, env = "SHAKEDOWN_MODE", value_name = "block|warn", value_parser = gate_mode)]
     pub(crate) mode: Option<GateMode>,
+    /// Send the run itself as a trace there, by OTLP over HTTP, such as http://localhost:4318; otherwise OTEL_EXPORTER_OTLP_ENDPOINT says where.
+    #[arg(long, env = "SHAKEDOWN_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true)]
+    pub(crate) otlp_endpoint: Option<String>,
     #[command(flatten)]
     pub(crate) files: Files,
 }

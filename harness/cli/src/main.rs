@@ -8,6 +8,7 @@ mod context;
 mod failure;
 mod files;
 mod helpers;
+mod otlp;
 mod outputs;
 mod terminal;
 

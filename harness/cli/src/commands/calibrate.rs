@@ -52,7 +52,7 @@ fn against_itself(options: &CalibrateOptions, number: u32, out: PathBuf) -> RunO
         ..Selection::default()
     };
     // Nothing that a run of one commit against itself finds is to block anything.
-    RunOptions { selection, out: Some(out), mode: Some(GateMode::Warn), files: Files::default() }
+    RunOptions { selection, out: Some(out), mode: Some(GateMode::Warn), otlp_endpoint: None, files: Files::default() }
 }
 
 fn told(number: u32, of: u32, seen: &SelfRun) -> String {

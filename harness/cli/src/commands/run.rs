@@ -8,7 +8,7 @@ use crate::{
     failure::{Failure, io},
     files::{Disk, environment},
     helpers::HELPERS,
-    outputs,
+    otlp, outputs,
     terminal::Terminal,
 };
 use shakedown_commits::Store;
@@ -34,6 +34,7 @@ pub(crate) async fn run(global: &Global, options: &RunOptions, terminal: &Termin
     judge::print(&result, &path, terminal)?;
     annotate(&result, &folder, terminal);
     tell_left(&outcome, global, terminal);
+    otlp::export(&result, options.otlp_endpoint.as_deref(), terminal).await;
     Ok(result.exit_code)
 }
 
