@@ -12,6 +12,7 @@ mod interval;
 mod layout;
 mod logs;
 mod page;
+mod patterns;
 mod percentiles;
 mod scenario;
 mod since;
@@ -24,7 +25,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context, syntax::SyntaxCo
 use shakedown_model::result::RunResult;
 use std::io;
 
-const TEMPLATES: [(&str, &str); 19] = [
+const TEMPLATES: [(&str, &str); 20] = [
     ("release.html", include_str!("../../templates/report/release.html")),
     ("diff.html", include_str!("../../templates/report/diff.html")),
     ("report.html", include_str!("../../templates/report/report.html")),
@@ -36,6 +37,7 @@ const TEMPLATES: [(&str, &str); 19] = [
     ("signs.html", include_str!("../../templates/report/signs.html")),
     ("blame.html", include_str!("../../templates/report/blame.html")),
     ("graph.html", include_str!("../../templates/report/graph.html")),
+    ("patterns.html", include_str!("../../templates/report/patterns.html")),
     ("percentiles.html", include_str!("../../templates/report/percentiles.html")),
     ("head.html", include_str!("../../templates/report/head.html")),
     ("overview.html", include_str!("../../templates/report/overview.html")),

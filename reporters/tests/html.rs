@@ -4,7 +4,7 @@ mod common;
 
 use common::{render, sample};
 use shakedown_model::{
-    result::{LogExhibit, RunResult},
+    result::{LogDiff, LogExhibit, LogPattern, PatternChange, RunResult},
     verdict::Verdict,
 };
 use shakedown_reporters::Html;
@@ -262,4 +262,32 @@ fn what_is_broken_since_the_baseline_is_listed_with_a_link_to_its_finding() {
 fn the_page_of_a_demo_is_small() {
     let size = render(&Html, &storm()).len();
     assert!(size < 500_000, "{size} bytes");
+}
+
+#[test]
+fn log_patterns_say_what_became_of_them_and_stay_text() {
+    let pattern = |change, template: &str| LogPattern {
+        change,
+        service: "orders".to_owned(),
+        severity: Some("error".to_owned()),
+        template: template.to_owned(),
+        lines: 1_200,
+        reference: 0,
+        before: 3,
+        first_seen: None,
+        example: "<img src=x onerror=alert(9)>".to_owned(),
+        trace_id: None,
+    };
+    let mut result = storm();
+    result.scenarios[0].exhibits.log_diff = Some(LogDiff {
+        against: "the baseline".to_owned(),
+        templates: 40,
+        left_out: 2,
+        patterns: vec![pattern(PatternChange::New, "payment <*> gave up"), pattern(PatternChange::Lost, "paid <*>")],
+        ..LogDiff::default()
+    });
+    let html = render(&Html, &result);
+    assert!(html.contains("</span> new</th>") && html.contains("</span> lost</th>") && html.contains("payment &lt;*&gt; gave up"));
+    assert!(html.contains("1,200") && html.contains("40 patterns in all; 2 more that changed are not shown"));
+    assert!(!html.contains("<img src=x"));
 }

@@ -6,6 +6,7 @@ use super::{
     graph::GraphView,
     interval::IntervalView,
     logs::{self, LogView},
+    patterns::PatternsView,
     percentiles::PercentilesView,
     waterfall::{self, TraceView},
 };
@@ -37,6 +38,8 @@ pub(super) struct ScenarioView {
     percentiles: Vec<PercentilesView>,
     figures: Vec<FiguresTable>,
     traces: Vec<TraceView>,
+    /// Log patterns new and lost.
+    patterns: Option<PatternsView>,
     logs: Vec<LogView>,
     logs_left_out: String,
     /// What the numbers of this scenario rest on.
@@ -142,6 +145,7 @@ impl ScenarioView {
                 .filter_map(|(index, load)| PercentilesView::of(load, &one_line(&load.load, 80), &format!("{id}-load-{}", index + 1)))
                 .collect(),
             figures: figures(scenario),
+            patterns: PatternsView::of(scenario.exhibits.log_diff.as_ref(), origin, &traces),
             logs,
             logs_left_out: words::count(scenario.exhibits.logs_left_out + logs_hidden),
             traces,
