@@ -4,6 +4,7 @@
 mod evaluate;
 mod parse;
 mod series;
+mod tokens;
 
 use crate::{finding::Place, plays::Plays, text, view::Arm};
 use evaluate::{Instant, Value};
