@@ -12,7 +12,9 @@ use crate::{
     view::Arm,
 };
 use indexmap::IndexMap;
+use serde::Deserialize;
 use shakedown_model::{event::Phase, evidence::LogRecord, stack::Variant, time::Window};
+use std::borrow::Cow;
 
 /// Templates of services that are told apart.
 const MOST_PATTERNS: usize = 20_000;
@@ -112,6 +114,30 @@ impl<'a> Pattern<'a> {
         let most = self.count(theirs).slices.iter().map(|lines| rate(*lines, their_size)).fold(0.0, f64::max);
         self.count(ours).slices.iter().filter(|lines| rate(**lines, size) > most).count()
     }
+}
+
+/// What a line says: of a JSON object its message and its error, so that other fields, which differ from line to line and from service to service, do
+/// not make the template.
+fn said(body: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow, alias = "msg")]
+        message: Cow<'a, str>,
+    }
+    #[derive(Deserialize)]
+    struct Failure<'a> {
+        #[serde(borrow, alias = "msg")]
+        message: Cow<'a, str>,
+        #[serde(borrow, alias = "err")]
+        error: Cow<'a, str>,
+    }
+    if !body.trim_start().starts_with('{') {
+        return Cow::Borrowed(body);
+    }
+    if let Ok(Failure { message, error }) = serde_json::from_str(body) {
+        return Cow::Owned(format!("{message}: {error}"));
+    }
+    serde_json::from_str(body).map_or(Cow::Borrowed(body), |Message { message }| message)
 }
 
 /// A line as it is shown.
@@ -215,7 +241,7 @@ impl<'a> Mining<'a> {
     }
 
     fn line(&mut self, line: &'a LogRecord, side: Side, slice: usize) {
-        let key = (&*line.service, Class::of(line), self.miner.add(&line.body));
+        let key = (&*line.service, Class::of(line), self.miner.add(&said(&line.body)));
         if key.2 == TemplateId::OTHER || (self.counts.len() >= MOST_PATTERNS && !self.counts.contains_key(&key)) {
             self.unsorted += 1;
         } else {
@@ -235,5 +261,42 @@ impl<'a> Mining<'a> {
         let pattern =
             |((service, class, template), counts)| Pattern { service, class, template: shown(&self.miner.template(template)), counts };
         LogPatterns { patterns: settled.into_iter().map(pattern).collect(), extents: self.extents, unsorted: self.unsorted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_json_line_the_message_and_the_error_are_what_it_says() {
+        for (body, expected) in [
+            ("plain {\"msg\":\"x\"}", "plain {\"msg\":\"x\"}"),
+            (r#"{"ts":"12:00","level":"warn","msg":"gave up","order":"a1"}"#, "gave up"),
+            (r#" {"message":"gave \"up\"","error":"timeout after 3 s"}"#, "gave \"up\": timeout after 3 s"),
+            (r#"{"message":"gave up","error":{"kind":"timeout"}}"#, "gave up"),
+            (r#"{"text":"no message"}"#, r#"{"text":"no message"}"#),
+            (r#"{"message":7}"#, r#"{"message":7}"#),
+            (r#"{"message":"cut off"#, r#"{"message":"cut off"#),
+        ] {
+            assert_eq!(said(body), expected, "{body}");
+        }
+        let deep = "{\"a\":".repeat(5_000);
+        assert_eq!(said(&deep), deep);
+    }
+
+    #[test]
+    fn severities_of_all_loggers_fall_into_three_classes() {
+        let class = |severity: Option<&str>| {
+            let severity = severity.map(shakedown_model::text::Text::from);
+            let (at, body) = (shakedown_model::time::UnixNanos(0), String::new());
+            Class::of(&LogRecord { at, service: "s".into(), severity, body, trace_id: None })
+        };
+        for (word, expected) in
+            [("ERROR", Class::Error), ("Fatal", Class::Error), ("warning", Class::Warning), ("INFO", Class::Other), ("é", Class::Other)]
+        {
+            assert_eq!(class(Some(word)), expected, "{word}");
+        }
+        assert_eq!(class(None), Class::Other);
     }
 }
