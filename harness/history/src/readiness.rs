@@ -213,7 +213,8 @@ mod tests {
     use indexmap::IndexMap;
     use shakedown_model::{
         config::load,
-        history::{HISTORY_SCHEMA, HistoryDose, HistoryFigure, ScenarioHistory},
+        history::{HISTORY_SCHEMA, HistoryDose, HistoryFigure, ScenarioHistory, WaivedFailure},
+        result::Waived,
         time::UnixNanos,
     };
     use std::path::{Path, PathBuf};
@@ -308,5 +309,19 @@ scenarios: [{ scenario: slow, faults: [{ for: 2s, on: "orders -> payment", laten
             record("c4", 3, &[("slow", Verdict::Pass)]),
         ]);
         assert_eq!((release.verdict, release.runs, &release.trends[0].values[..]), (Verdict::Pass, 2, &[2.0, 3.0][..]));
+    }
+
+    #[test]
+    fn what_was_waived_in_the_last_run_is_named_and_speaks_not_against_it() {
+        let mut records = vec![record("c3", 1, &[("slow", Verdict::Pass)]), record("c4", 2, &[("slow", Verdict::Pass)])];
+        let by = Waived { owner: "team-payments".to_owned(), expires: "2026-12-31".parse().unwrap(), why: None };
+        let failure = WaivedFailure { finding: "slow/fault/checkout/p99".to_owned(), by };
+        records[0].scenarios[0].waived = vec![WaivedFailure { finding: "slow/fault/old".to_owned(), ..failure.clone() }];
+        records[1].scenarios[0].waived = vec![failure.clone()];
+        let commits = commits();
+        let release = readiness(Range { text: "c1..c4", commits: &commits }, &experiment(), &records, |_| Vec::new());
+        assert_eq!(release.verdict, Verdict::Pass, "{}", release.advice);
+        assert_eq!(release.scenarios[0].waived, [failure]);
+        assert!(release.advice.ends_with("; waived: slow/fault/checkout/p99 (team-payments, until 2026-12-31)"), "{}", release.advice);
     }
 }
