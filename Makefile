@@ -47,8 +47,11 @@ bench-gate: ## Measures the gate's statistics on simulated machines, and change 
 bench-templates: ## Measures the mining of log templates: grouping accuracy on sixteen kinds of lines, lines a second; a minute.
 	$(CARGO) bench --quiet --package shakedown-judge --bench templates
 
-bench-culprit: ## Measures how often the right service is named, on simulated systems, and how fast; minutes. QUICK=1 for a smoke run.
+bench-culprit: ## Measures how often the right service is named, in the real shop and in simulated systems, and how fast; minutes. QUICK=1 for a smoke run.
 	$(CARGO) bench --quiet --package shakedown-judge --bench culprit -- $(if $(QUICK),--quick)
+
+record-matrix: build shop ## Records the shop's defects for bench-culprit, what is not in fixtures/runs/matrix yet; twenty minutes.
+	./tests/record-matrix.py
 
 bench-gates: build shop ## Gates the shop 45 times, against itself and against slow-downs of known size; fifty minutes.
 	./tests/bench-gates.py
@@ -60,4 +63,4 @@ clean-engine: ## Removes what runs left on the engine, and the cached images.
 	$(CARGO) run --quiet --package shakedown -- recover
 	-docker image ls --quiet --filter label=dev.shakedown.cache | xargs -r docker image rm --force
 
-.PHONY: help demo test test-netem needs shop build bench bench-faults bench-gate bench-templates bench-culprit bench-gates soak-kills clean-engine bench-ingest
+.PHONY: help demo test test-netem needs shop build bench bench-faults bench-gate bench-templates bench-culprit record-matrix bench-gates soak-kills clean-engine bench-ingest

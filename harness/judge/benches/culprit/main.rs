@@ -1,5 +1,5 @@
 //! How often the right one is named: simulated systems with one thing wrong in them, or nothing. Beside chance and other ways to rank, on the same
-//! telemetry. Prints Markdown. `--quick` plays a tenth: a smoke run, whose figures mean little. Names of parts (`paired watched calm speed`) choose some.
+//! telemetry. Prints Markdown. `--quick` plays a tenth: a smoke run, whose figures mean little. Names of parts (`shop paired watched calm speed`) choose some.
 //!
 //! Parameters may be looked at on the even seeds only; the odd ones are what counts.
 #![expect(clippy::print_stdout, reason = "tables are what it is for")]
@@ -9,6 +9,8 @@
 mod chance;
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../../tests/common/matrix.rs"]
+mod matrix;
 mod play;
 #[path = "../gate/rate.rs"]
 mod rate;
@@ -22,7 +24,8 @@ use chance::Chance;
 use rate::{Rate, on_all_cores};
 use record::Weather;
 use rivals::RIVALS;
-use shakedown_model::{evidence::Evidence, result::Culprit};
+use shakedown_model::evidence::Evidence;
+use std::collections::{BTreeMap, BTreeSet};
 use trouble::{Conditions, DEFECTS, INCIDENTS, Truth};
 use world::{World, worlds};
 
@@ -35,7 +38,8 @@ const CALM: u64 = 300;
 struct Found {
     truth: Truth,
     services: usize,
-    culprits: Vec<Culprit>,
+    /// Service and operation, most likely first.
+    blamed: Vec<(String, String)>,
     rivals: Vec<Vec<String>>,
     odd: bool,
 }
@@ -46,13 +50,13 @@ impl Found {
     }
 
     fn among(&self, count: usize) -> bool {
-        self.culprits.iter().take(count).any(|culprit| culprit.service == self.truth.service)
+        self.blamed.iter().take(count).any(|(service, _)| *service == self.truth.service)
     }
 
     /// The right operation of the right service; `None`: there is no single one.
     fn operation(&self) -> Option<bool> {
-        let named = |culprit: &Culprit| self.truth.operations.contains(&culprit.operation);
-        (!self.truth.operations.is_empty()).then(|| self.first() && self.culprits.first().is_some_and(named))
+        let named = |(_, operation): &(String, String)| self.truth.operations.contains(operation);
+        (!self.truth.operations.is_empty()).then(|| self.first() && self.blamed.first().is_some_and(named))
     }
 }
 
@@ -65,6 +69,9 @@ fn main() {
     let chosen: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |part: &str| chosen.is_empty() || chosen.contains(&part);
     let worlds = worlds();
+    if wanted("shop") {
+        shop();
+    }
     if wanted("paired") {
         println!("### A defect in the candidate, both variants under the same fault\n");
         table(&worlds, 1, DEFECTS.map(|(name, _)| name).as_slice(), defective, share);
@@ -79,6 +86,39 @@ fn main() {
     if wanted("speed") {
         speed::print(&worlds[1], share);
     }
+}
+
+/// The real shop, as `fixtures/runs/matrix` has it.
+fn shop() {
+    println!("### A defect in the real shop, recorded on Docker, both variants under the same fault\n");
+    header("defect");
+    let (mut by_defect, mut falsely): (BTreeMap<String, Vec<Found>>, Vec<bool>) = (BTreeMap::new(), Vec::new());
+    for matrix::Recorded { name, defect, seed, evidence } in matrix::matrix() {
+        let Some((kind, matrix::Culpable { service, operations })) = defect else {
+            falsely.push(!shakedown_judge::accused(&evidence).remove(0).is_empty());
+            continue;
+        };
+        let blamed = matrix::blamed(&shakedown_judge::judge(&evidence).scenarios[0]);
+        let truth = Truth { service, operations };
+        let rivals = rivals::rankings(&evidence, &mut Chance::of(&[4, name.len() as u64, seed]));
+        let services = evidence.candidate.spans.iter().map(|span| &*span.service).collect::<BTreeSet<_>>().len();
+        by_defect.entry(kind).or_default().push(Found { truth, services, blamed, rivals, odd: seed % 2 == 1 });
+    }
+    for (defect, found) in &by_defect {
+        row(defect, &found.iter().collect::<Vec<_>>());
+    }
+    let all: Vec<&Found> = by_defect.values().flatten().collect();
+    row("**all**", &all);
+    println!(
+        "\nChance: 1 of {}. As it is, under the same faults, somebody is blamed: {}.\n",
+        all[0].services,
+        Rate::of(falsely.into_iter()).text()
+    );
+}
+
+fn header(of: &str) {
+    println!("| {of} | runs | Top-1 service | Top-3 | operation | blamed nobody | {} |", RIVALS.join(" | "));
+    println!("|---|---|---|---|---|---|{}", "---|".repeat(RIVALS.len()));
 }
 
 /// A change with a mistake, and the commit before it.
@@ -98,8 +138,7 @@ fn disturbed(world: &World, kind: usize, chance: &mut Chance) -> Option<(Truth, 
 }
 
 fn table(worlds: &[World], part: u64, kinds: &[&str], make: Make, share: u64) {
-    println!("| trouble | runs | Top-1 service | Top-3 | operation | blamed nobody | {} |", RIVALS.join(" | "));
-    println!("|---|---|---|---|---|---|{}", "---|".repeat(RIVALS.len()));
+    header("trouble");
     let mut all: Vec<Found> = Vec::new();
     for (kind, name) in kinds.iter().enumerate() {
         let found: Vec<Found> =
@@ -128,7 +167,8 @@ fn played(world: &World, [part, number, kind]: [u64; 3], make: Make, share: u64)
         {
             println!("{} {kind} seed {seed}: {truth:?}\n{culprits:#?}", world.name);
         }
-        Some(Found { truth, services: world.services.len(), culprits, rivals, odd: seed % 2 == 1 })
+        let blamed = culprits.into_iter().map(|culprit| (culprit.service, culprit.operation)).collect();
+        Some(Found { truth, services: world.services.len(), blamed, rivals, odd: seed % 2 == 1 })
     });
     found.into_iter().flatten().collect()
 }
@@ -143,7 +183,7 @@ fn row(name: &str, found: &[&Found]) {
         Rate::of(found.iter().map(|found| found.first())).text(),
         Rate::of(found.iter().map(|found| found.among(3))).percent(),
         operations.percent(),
-        Rate::of(found.iter().map(|found| found.culprits.is_empty())).percent(),
+        Rate::of(found.iter().map(|found| found.blamed.is_empty())).percent(),
         rivals.collect::<Vec<_>>().join(" | ")
     );
 }

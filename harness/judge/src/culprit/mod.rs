@@ -11,6 +11,7 @@ mod cohort;
 mod exemplars;
 mod keys;
 mod path;
+mod patience;
 mod patterns;
 mod rank;
 mod tail;
@@ -183,7 +184,7 @@ fn answer<'a>(plays: &Plays<'a>, logs: &LogPatterns<'a>, question: &Question, na
     let mut signals = account.as_ref().map_or_else(Vec::new, |account| account.signals(&sides, &keys, question.doubt));
     signals.extend(errors::signals(&subject, &reference, &risen, &mut keys, name));
     signals.extend(network.signals(&keys, usual, name));
-    signals.extend(lost::signals(&subject, &reference, sides.calm, &risen, &keys, name));
+    signals.extend(lost::signals(&subject, &reference, sides.calm, &risen, &mut keys, name));
     let written = |(variant, phase), cohort| Written { side: Side::of(variant, phase), cohort: Some(cohort) };
     let (ours, theirs) = self::sides(phase, name);
     let calm_lines =

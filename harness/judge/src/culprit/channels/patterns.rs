@@ -7,12 +7,13 @@ use crate::{
     culprit::{
         cohort::Cohort,
         keys::{KeyId, Keys},
+        patience,
         patterns::{Before, Happening},
     },
     stats::likelihood,
     text,
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write as _};
 
 /// Loss of probability that counts.
 const DROP: f64 = 0.3;
@@ -22,14 +23,16 @@ const FEWEST: u64 = 20;
 const CERTAINTY: f64 = 20.0;
 
 /// `calm` are the same two without a fault, where they were measured.
-pub(crate) fn signals(
-    subject: &Cohort<'_>,
-    reference: &Cohort<'_>,
+pub(crate) fn signals<'a>(
+    subject: &Cohort<'a>,
+    reference: &Cohort<'a>,
     calm: Option<(&Cohort<'_>, &Cohort<'_>)>,
     risen: &Risen,
-    keys: &Keys<'_>,
+    keys: &mut Keys<'a>,
     name: &str,
 ) -> Vec<Signal> {
+    let impatient = patience::lost(subject, reference, risen, keys);
+    let keys = &*keys;
     let least = likelihood::least(reference.patterns.len());
     let fails = failing(reference, keys);
     let fails_now: HashSet<KeyId> = risen.keys().map(|key| keys.plain(*key)).collect();
@@ -47,19 +50,19 @@ pub(crate) fn signals(
         if drop < DROP || g2 < least {
             return None;
         }
-        let text = format!(
+        let mut text = format!(
             "{} in {} of {} cases, {} against {name}",
             sentence(keys, before, next),
             text::share(share(ours)),
             ours.1,
             text::share(share(theirs))
         );
-        Some(Signal::of(
-            Channel::Patterns,
-            keys.get(whose(keys, before, next)),
-            drop * (1.0 - (-g2 / CERTAINTY).exp()),
-            vec![note("pattern", text)],
-        ))
+        let mut whose = whose(keys, before, next);
+        if let Some((given_up, usual)) = impatient.get(&before.0).filter(|_| keys.get(whose).service != keys.get(before.0).service) {
+            whose = before.0;
+            let _ = write!(text, "; it is given up after {}, where an answer took {}", text::seconds(*given_up), text::seconds(*usual));
+        }
+        Some(Signal::of(Channel::Patterns, keys.get(whose), drop * (1.0 - (-g2 / CERTAINTY).exp()), vec![note("pattern", text)]))
     });
     strongest(lost.collect())
 }
