@@ -3,6 +3,7 @@
 //! The templates live in `templates/report/`; the views beside this file turn a result into the words and coordinates that they place.
 //! Escaping is the template engine's: no view builds markup.
 
+mod alerts;
 mod axis;
 mod blame;
 mod chart;
@@ -25,7 +26,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context, syntax::SyntaxCo
 use shakedown_model::result::RunResult;
 use std::io;
 
-const TEMPLATES: [(&str, &str); 20] = [
+const TEMPLATES: [(&str, &str); 21] = [
     ("release.html", include_str!("../../templates/report/release.html")),
     ("diff.html", include_str!("../../templates/report/diff.html")),
     ("report.html", include_str!("../../templates/report/report.html")),
@@ -37,6 +38,7 @@ const TEMPLATES: [(&str, &str); 20] = [
     ("signs.html", include_str!("../../templates/report/signs.html")),
     ("blame.html", include_str!("../../templates/report/blame.html")),
     ("graph.html", include_str!("../../templates/report/graph.html")),
+    ("alerts.html", include_str!("../../templates/report/alerts.html")),
     ("patterns.html", include_str!("../../templates/report/patterns.html")),
     ("percentiles.html", include_str!("../../templates/report/percentiles.html")),
     ("head.html", include_str!("../../templates/report/head.html")),

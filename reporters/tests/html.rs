@@ -1,10 +1,12 @@
 //! `report.html` as a browser meets it: self-contained, readable without JavaScript, hostile text shown and never obeyed.
 
 mod common;
+#[path = "common/waived.rs"]
+mod waivers;
 
 use common::{render, sample};
 use shakedown_model::{
-    result::{LogDiff, LogExhibit, LogPattern, PatternChange, RunResult},
+    result::{AlertExhibit, AlertState, LogDiff, LogExhibit, LogPattern, PatternChange, RunResult},
     verdict::Verdict,
 };
 use shakedown_reporters::Html;
@@ -90,6 +92,35 @@ fn the_chart_says_in_words_what_it_shows() {
     );
     assert!(html.contains("The same as a table"));
     assert!(html.contains("p99 limit 900 ms"));
+}
+
+#[test]
+fn a_waived_failure_says_who_answers_for_it_until_when() {
+    let sentence = "waived until 2026-12-31, team-payments answers for it: known | since May";
+    assert!(render(&Html, &waivers::waived()).replace('\u{a0}', " ").contains(sentence));
+    assert!(!render(&Html, &sample()).contains("answers for it"));
+}
+
+#[test]
+fn an_alert_says_what_it_did_on_both_sides_or_why_it_was_not_evaluated() {
+    let mut result = sample();
+    let alert = |name: &str| AlertExhibit {
+        name: name.to_owned(),
+        severity: Some("page".to_owned()),
+        needs: 2.0,
+        candidate: Some(AlertState { fires: true, after: Some(3.5), fired_for: 6.0, held: 8.0, ..AlertState::default() }),
+        baseline: Some(AlertState { held: 1.5, ..AlertState::default() }),
+        problem: None,
+    };
+    let odd = AlertExhibit { candidate: None, baseline: None, problem: Some("topk <is> not understood".to_owned()), ..alert("Odd") };
+    result.scenarios[0].exhibits.alerts = vec![alert("Slow"), odd];
+    let html = render(&Html, &result).replace('\u{a0}', " ");
+    for said in
+        ["fires 3.5 s after the fault, for 6 s", "silent, its condition held for 1.5 s", "not evaluated: topk &lt;is&gt; not understood"]
+    {
+        assert!(html.contains(said), "{said}");
+    }
+    assert!(!render(&Html, &sample()).contains(">Alerts<"));
 }
 
 #[test]

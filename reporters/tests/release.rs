@@ -119,4 +119,6 @@ fn what_is_waived_is_named_with_owner_and_day() {
     assert!(text.contains("slow-payment/fault/checkout/p99: waived until 2026-12-31, team|payments answers"), "{text}");
     let markdown = release_markdown(&release);
     assert!(markdown.contains("| slow-payment/fault/checkout/p99: slow provider | team\\|payments | 2026-12-31 |"), "{markdown}");
+    let page = release_html(&release).unwrap().replace('\u{a0}', " ").replace("&#x2f;", "/");
+    assert!(page.contains("<code>slow-payment/fault/checkout/p99</code>: waived until 2026-12-31, team|payments answers"), "{page}");
 }

@@ -1,6 +1,7 @@
 //! One scenario of the page: faults, findings, figures, culprits, traces, logs and charts, as words.
 
 use super::{
+    alerts::AlertView,
     blame::BlameView,
     chart_view::ChartView,
     graph::GraphView,
@@ -40,6 +41,8 @@ pub(super) struct ScenarioView {
     traces: Vec<TraceView>,
     /// Log patterns new and lost.
     patterns: Option<PatternsView>,
+    /// What the alerts of a rule file did.
+    alerts: Vec<AlertView>,
     logs: Vec<LogView>,
     logs_left_out: String,
     /// What the numbers of this scenario rest on.
@@ -92,6 +95,8 @@ struct FindingView {
     smallest: String,
     samples: String,
     place: Option<String>,
+    /// By whom it is waived, until when and why.
+    waived: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,6 +151,7 @@ impl ScenarioView {
                 .collect(),
             figures: figures(scenario),
             patterns: PatternsView::of(scenario.exhibits.log_diff.as_ref(), origin, &traces),
+            alerts: scenario.exhibits.alerts.iter().map(AlertView::of).collect(),
             logs,
             logs_left_out: words::count(scenario.exhibits.logs_left_out + logs_hidden),
             traces,
@@ -235,6 +241,7 @@ fn finding_view(finding: &Finding, number: usize) -> FindingView {
             .map_or_else(|| words::NOTHING.to_owned(), |change| words::change(change.abs()).replace('+', "±")),
         samples: if finding.samples == 0 { String::new() } else { words::count(finding.samples) },
         place: place(&finding.source.file, finding.source.line),
+        waived: finding.waived.as_ref().map(words::waived),
     }
 }
 

@@ -34,6 +34,12 @@ struct CoverageView {
 }
 
 #[derive(Serialize)]
+struct WaivedView {
+    finding: String,
+    by: String,
+}
+
+#[derive(Serialize)]
 struct TrendView {
     figure: String,
     span: String,
@@ -60,6 +66,9 @@ pub fn release_html(release: &Release) -> Result<String, ReportError> {
             touched: words::count(covered.touched),
         })
         .collect();
+    let waived = release.scenarios.iter().flat_map(|scenario| &scenario.waived);
+    let waived: Vec<WaivedView> =
+        waived.map(|failure| WaivedView { finding: one_line(&failure.finding, 200), by: words::waived(&failure.by) }).collect();
     let trends: Vec<TrendView> = release.trends.iter().map(trend).collect();
     html::page(
         "release.html",
@@ -77,6 +86,7 @@ pub fn release_html(release: &Release) -> Result<String, ReportError> {
             scenarios => Serde(scenarios),
             coverage => Serde(coverage),
             trends => Serde(trends),
+            waived => Serde(waived),
         },
     )
 }
